@@ -1,0 +1,118 @@
+/**
+ * Where the architectural state of the guest CPU stands in memory: byte offsets ("slots") from the start of control
+ * memory, little-endian. Slots that an instruction form may name through a one-byte field lie below 256.
+ */
+
+/** General registers: dword slot = REG + 4 × number (eax ecx edx ebx esp ebp esi edi). */
+export const REG = 0;
+export const EAX = 0;
+export const ECX = 4;
+export const EDX = 8;
+export const EBX = 12;
+export const ESP = 16;
+export const EBP = 20;
+export const ESI = 24;
+export const EDI = 28;
+/** Always zero: the "no index register" of address forms. */
+export const ZERO = 32;
+/** Offset of the instruction to execute next. True only outside the engine, and at faults. */
+export const EIP = 36;
+
+/**
+ * Status flags, lazily: the result of the last flag-setting instruction, sign-extended to 32 bits, and a carry vector.
+ * Of FLAG_AUX: bit 31 CF; bit 31 xor bit 30 OF; bit 3 AF; bit 0 is xored into SF (sign of FLAG_RESULT);
+ * bits 8..15 are xored into the low byte of FLAG_RESULT before its parity gives PF. ZF is FLAG_RESULT == 0.
+ * So `add` leaves its carry-out vector, narrow adds their vector shifted up, and a logical operation 0.
+ */
+export const FLAG_RESULT = 40;
+export const FLAG_AUX = 44;
+/** EFLAGS but CF PF AF ZF SF OF DF and the fixed bit 1: TF(8) IF(9) IOPL(12,13) NT(14) RF(16) VM(17) AC(18) ID(21). */
+export const FLAGS_SYSTEM = 48;
+/** +1 (DF clear) or -1 (DF set). */
+export const DIRECTION = 52;
+
+/** Segment registers in encoding order: ES CS SS DS FS GS. */
+export const ES = 0;
+export const CS = 1;
+export const SS = 2;
+export const DS = 3;
+export const FS = 4;
+export const GS = 5;
+/** 16-bit selector: SELECTOR + 4 × segment (upper half zero). */
+export const SELECTOR = 56;
+/** Linear base: SEGMENT_BASE + 4 × segment. */
+export const SEGMENT_BASE = 80;
+/** Highest valid offset (byte granular): SEGMENT_LIMIT + 4 × segment. 0 with attributes 0 = null selector. */
+export const SEGMENT_LIMIT = 104;
+/** Descriptor bits 8..23 of its second dword (type, S, DPL, P, AVL, D/B, G) shifted down by 8; 0 = unusable. */
+export const SEGMENT_ATTR = 128;
+
+/** Current privilege level 0..3. */
+export const CPL = 152;
+/** Nonzero: CR0.TS is set; x87, MMX and SSE instructions raise #NM. */
+export const CR0_TS = 156;
+/** After `mov ss` / `pop ss`: eip of the instruction that must not be preceded by an interrupt; else 0xffffffff. */
+export const INTERRUPT_SHADOW = 160;
+/** Linear address of the last page fault. */
+export const FAULT_ADDRESS = 164;
+/** Control-memory address, and limit (bytes - 1), of the virtual GDT that segment loads read. */
+export const GDT_ADDRESS = 168;
+export const GDT_LIMIT = 172;
+/** What `sgdt`/`sidt` report: base, limit. */
+export const GDT_REPORTED_BASE = 176;
+export const IDT_REPORTED_BASE = 180;
+export const IDT_REPORTED_LIMIT = 184;
+/** Selectors that `str` and `sldt` report. */
+export const TR_SELECTOR = 188;
+export const LDT_SELECTOR = 192;
+/** CR0 as `smsw` reports it, without TS. */
+export const CR0_REPORTED = 196;
+
+/** What a run ended with; see `leave.ts`. Zero while running. */
+export const EXIT_REASON = 200;
+/** The detail of a leave, the vector of a fault. */
+export const EXIT_DETAIL = 204;
+/** Error code of a fault. */
+export const EXIT_ERROR = 208;
+/** eip of the next instruction, at a leave. */
+export const EXIT_NEXT = 212;
+
+/** x87. Physical register r: 64-bit mantissa at FPU_MANTISSA + 8r, sign and exponent (16 bits) at FPU_EXPONENT + 4r. */
+export const FPU_MANTISSA = 256;
+export const FPU_EXPONENT = 320;
+/** Control word; status word without TOP; TOP 0..7; tag byte: bit r set = physical register r is in use. */
+export const FPU_CONTROL = 352;
+export const FPU_STATUS = 356;
+export const FPU_TOP = 360;
+export const FPU_TAGS = 364;
+/** Last instruction's eip, cs; last operand's offset, selector; opcode (11 bits). */
+export const FPU_LAST_EIP = 368;
+export const FPU_LAST_CS = 372;
+export const FPU_LAST_DATA = 376;
+export const FPU_LAST_DS = 380;
+export const FPU_LAST_OPCODE = 384;
+/** Second result of x87 helper functions (the first is returned): sign/exponent, rounding information. */
+export const FPU_SCRATCH = 392; // 8 dwords
+/** SSE: 8 registers of 16 bytes, and MXCSR. */
+export const XMM = 432;
+export const MXCSR = 560;
+
+/** Bytes of architectural state, from slot 0. Runtime state of the engine follows. */
+export const CPU_STATE_BYTES = 768;
+
+/** Flag bits in EFLAGS (Intel SDM vol. 1, 3.4.3). */
+export const F_CF = 0x1;
+export const F_PF = 0x4;
+export const F_AF = 0x10;
+export const F_ZF = 0x40;
+export const F_SF = 0x80;
+export const F_TF = 0x100;
+export const F_IF = 0x200;
+export const F_DF = 0x400;
+export const F_OF = 0x800;
+export const F_IOPL = 0x3000;
+export const F_NT = 0x4000;
+export const F_RF = 0x10000;
+export const F_VM = 0x20000;
+export const F_AC = 0x40000;
+export const F_ID = 0x200000;
