@@ -20,4 +20,6 @@ export const LEAVE = {
   debugRegister: 8,
   /** Something asked for attention outside the instruction stream (stop request, code pool full); go on when served. */
   attention: 9,
+  /** A page table entry that kills the guest: EXIT_DETAIL = linear address, EXIT_ERROR = the entry. */
+  badPageTable: 10,
 } as const;

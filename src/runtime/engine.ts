@@ -1,0 +1,59 @@
+/** What the Host drives: a synchronous CPU. */
+import type { GuestMemory } from './guest-memory.js';
+import type { CpuState } from './cpu.js';
+
+/** A page walk's outcome: a guest-physical address (>= 0), or -1 with the page fault's error code in `errorCode`. */
+export interface Mmu {
+  /** Highest guest-physical page the guest may map + 1 (RAM and handed out device pages). */
+  pfnLimit: number;
+  /** First address of the kernel part, shared by all address spaces (lguest_data.kernel_address). */
+  kernelAddress: number;
+  /** Virtual = physical, everything present and writable: before the first NEW_PGTABLE. */
+  setLinear(): void;
+  /** Switches to the address space of the top level table at `root` (guest-physical). TLBs of others are kept. */
+  setPageTable(root: number, pae: boolean): void;
+  /** Guest-physical root of the current address space, -1 in linear mode. */
+  readonly root: number;
+  readonly pae: boolean;
+  /** Forgets all translations of every address space. */
+  flushAll(): void;
+  /** Forgets the translations below `kernelAddress` of the current address space. */
+  flushUser(): void;
+  /** Forgets one page of the address space `root`; of all address spaces if it is at or above `kernelAddress`. */
+  flushPage(root: number, address: number): void;
+  /** Forgets whatever top level entry `index` of `root` maps. */
+  flushTopLevel(root: number, index: number): void;
+  /**
+   * Walks the guest's tables as the CPU would, sets accessed and dirty bits, fills no TLB.
+   * `user`: CPL 3 rules. Returns the guest-physical address or -1 (then `errorCode` is the #PF error code).
+   * Throws `BadPageTable` for an entry that kills the guest.
+   */
+  translate(address: number, write: boolean, user: boolean): number;
+  readonly errorCode: number;
+}
+
+/** A page table entry no lguest guest may have: kills the guest. */
+export class BadPageTable extends Error {}
+
+export interface Engine {
+  readonly cpu: CpuState;
+  readonly memory: GuestMemory;
+  readonly mmu: Mmu;
+  /** Guest instructions executed since power-on. Exact after every `run`. */
+  instructions: number;
+  /**
+   * Runs at most `budget` (1 .. 2^30) guest instructions from the CPU state on and returns why it stopped, a value of
+   * LEAVE (`frontend-x86/leave.ts`). `cpuid` and instructions that straddle pages are served inside.
+   */
+  run(budget: number): number;
+  /** Makes a run in progress return `LEAVE.attention` soon (from a device or signal). */
+  requestAttention(): void;
+  /** Time-stamp counter as a function of the exact instruction count; set by the Host's clock. */
+  clock: (instructions: number) => bigint;
+  /** Fills eax, ebx, ecx, edx for (leaf eax, subleaf ecx); set by the Host. */
+  cpuid: (leaf: number, subleaf: number) => readonly [number, number, number, number];
+  /** Counters for `--stats`, by name. */
+  counters(): Record<string, number>;
+  /** The CPU's selectors or GDT changed from outside: recompute what depends on them. */
+  segmentsChanged(): void;
+}
