@@ -1,4 +1,7 @@
-/** What executing IR asks of the machine around it; implemented by the runtime, and by test fixtures. */
+/**
+ * What executing IR asks of the machine around it; implemented by the runtime, and by test fixtures.
+ * Addresses are uint32. Values to store are given as int32, of narrow stores only the low bits, zero-extended.
+ */
 export interface Environment {
   /** Control memory: CPU state at 0, then tables. Little-endian. */
   readonly control: DataView;
@@ -16,6 +19,8 @@ export interface Environment {
   clock(): bigint;
   fuel(): number;
   charge(instructions: number): void;
+  /** One instruction of a block of several is complete and the next one starts (not told of a block's last one). */
+  completed?(): void;
 }
 
 /** An exception raised by a guest instruction (reference engine only; hot paths use status codes). */
