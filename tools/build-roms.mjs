@@ -10,7 +10,7 @@
  * `--check` builds into a temporary directory and compares with the committed images; different compilers
  * give different bytes, so it is a check for the compiler named in `test/roms/compiler.txt` and is skipped for others.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -28,6 +28,8 @@ const LINK =
     .split(' ')
     .concat('-Wl,-z,noexecstack', '-Wl,--no-warn-rwx-segments');
 
+class BuildFailure extends Error {}
+
 const sourcesIn = (directory) =>
   readdirSync(directory)
     .filter((file) => /\.[cS]$/.test(file) && file !== 'native.c')
@@ -43,11 +45,16 @@ function compilerVersion() {
   }
 }
 
+/** Runs gcc; its own messages say what is wrong with a source. */
+function gcc(options) {
+  const { status } = spawnSync('gcc', options, { cwd: ROMS, stdio: 'inherit' });
+  if (status !== 0) throw new BuildFailure();
+}
+
 /** Compiles one source to an object in `directory`, its name unique by the folder it came from. */
 function compile(source, directory) {
   const object = join(directory, `${basename(join(source, '..'))}-${basename(source)}.o`);
-  if (!existsSync(object))
-    execFileSync('gcc', [...COMPILE, '-c', source, '-o', object], { cwd: ROMS, stdio: 'inherit' });
+  if (!existsSync(object)) gcc([...COMPILE, '-c', source, '-o', object]);
   return object;
 }
 
@@ -66,7 +73,7 @@ function build(name, directory) {
   const image = join(directory, `${name}.elf`);
   const script = standalone ? own : join(ROMS, 'lib', 'rom.lds');
   const objects = sources.map((source) => compile(source, directory));
-  execFileSync('gcc', [...LINK, '-T', script, ...objects, '-o', image], { stdio: 'inherit' });
+  gcc([...LINK, '-T', script, ...objects, '-o', image]);
   return image;
 }
 
@@ -111,6 +118,9 @@ try {
     }
   }
   if (!check && !chosen.length) writeFileSync(COMPILER_FILE, `${version}\n`);
+} catch (error) {
+  if (!(error instanceof BuildFailure)) throw error;
+  process.exitCode = 1;
 } finally {
   rmSync(directory, { recursive: true, force: true });
 }
