@@ -1,0 +1,274 @@
+/** Descriptor reads, checks and segment register loads (Intel SDM vol. 3, chapters 3.4 and 5), out of line. */
+import { defineFunction, type Builder } from '../../ir/builder.js';
+import type { IrFunction, Value } from '../../ir/ir.js';
+import {
+  CPL,
+  DS,
+  ES,
+  FS,
+  GDT_ADDRESS,
+  GDT_LIMIT,
+  GS,
+  SEGMENT_ATTR,
+  SEGMENT_BASE,
+  SEGMENT_LIMIT,
+  SELECTOR,
+  SS,
+} from '../cpu-state.js';
+import { Lifter, VECTOR } from './context.js';
+
+/** Attribute bits as in SEGMENT_ATTR. */
+export const ATTR = { writableOrReadable: 2, conforming: 4, code: 8, s: 0x10, present: 0x80 } as const;
+/** Bits 8..23 of the descriptor's second dword without the limit's four. */
+const ATTR_MASK = 0xf0ff;
+
+/** Attributes of a descriptor, as SEGMENT_ATTR holds them. */
+export function attributes(b: Builder, descriptor: Value): Value {
+  const high = b.pure('i32.wrap_i64', b.pure('i64.shr_u', descriptor, b.const64(40n)));
+  return b.pure('i32.and', high, b.const32(ATTR_MASK));
+}
+function dplOf(x: Lifter, attr: Value): Value {
+  return x.andC(x.shrC(attr, 5), 3);
+}
+function rplOf(x: Lifter, selector: Value): Value {
+  return x.andC(selector, 3);
+}
+function has(x: Lifter, attr: Value, mask: number, wanted: number): Value {
+  return x.eqC(x.andC(attr, mask), wanted);
+}
+/** Raises with the selector as error code. */
+function refuse(x: Lifter, condition: Value, vector: number, selector: Value): void {
+  x.b.if(condition, () => x.b.raise(vector, x.andC(selector, 0xfffc)));
+}
+/** The greater of CPL and RPL. */
+function effective(x: Lifter, selector: Value): Value {
+  const cpl = x.b.get32(CPL);
+  const rpl = rplOf(x, selector);
+  return x.select(x.ltU(cpl, rpl), rpl, cpl);
+}
+
+/** (selector) -> its GDT descriptor, 0 if there is none: null, in the (absent) LDT, or beyond the limit. */
+export const DESCRIPTOR_OR_ZERO = defineFunction(
+  'descriptor_or_zero',
+  ['i32'],
+  'i64',
+  false,
+  (b, selector) => {
+    const x = new Lifter(b);
+    const offset = x.andC(selector, 0xfff8);
+    const last = x.addC(offset, 7);
+    const absent = x.or(
+      x.or(x.eqz(x.andC(selector, 0xfffc)), x.andC(selector, 4)),
+      x.ltU(b.get32(GDT_LIMIT), last),
+    );
+    b.if(absent, () => b.return(b.const64(0n)));
+    b.return(b.peek64(x.add(b.get32(GDT_ADDRESS), offset)));
+  },
+);
+
+/** (selector, not null) -> its GDT descriptor; #GP(selector) if there is none. */
+const DESCRIPTOR = defineFunction('descriptor', ['i32'], 'i64', true, (b, selector) => {
+  const x = new Lifter(b);
+  const offset = x.andC(selector, 0xfff8);
+  const beyond = x.ltU(b.get32(GDT_LIMIT), x.addC(offset, 7));
+  refuse(x, x.or(x.andC(selector, 4), beyond), VECTOR.GP, selector);
+  b.return(b.peek64(x.add(b.get32(GDT_ADDRESS), offset)));
+});
+
+/** (descriptor) -> limit in bytes - 1. */
+export const DESCRIPTOR_LIMIT = defineFunction('descriptor_limit', ['i64'], 'i32', false, (b, descriptor) => {
+  const x = new Lifter(b);
+  const low = b.pure('i32.wrap_i64', descriptor);
+  const high = b.pure('i32.wrap_i64', b.pure('i64.shr_u', descriptor, b.const64(32n)));
+  const limit = x.or(x.andC(low, 0xffff), x.andC(high, 0xf0000));
+  const pages = x.orC(x.shlC(limit, 12), 0xfff);
+  b.return(x.select(x.andC(high, 0x800000), pages, limit));
+});
+
+/** (segment, selector, descriptor): loads the register and its hidden part, marked accessed. */
+export const SET_SEGMENT = defineFunction(
+  'set_segment',
+  ['i32', 'i32', 'i64'],
+  'void',
+  false,
+  (b, segment, selector, descriptor) => {
+    const x = new Lifter(b);
+    const slot = x.shlC(segment, 2);
+    const low = b.pure('i32.wrap_i64', b.pure('i64.shr_u', descriptor, b.const64(16n)));
+    const high = b.pure('i32.wrap_i64', b.pure('i64.shr_u', descriptor, b.const64(32n)));
+    b.poke32(slot, selector, SELECTOR);
+    b.poke32(slot, x.or(x.andC(low, 0xffffff), x.andC(high, 0xff000000)), SEGMENT_BASE);
+    b.poke32(slot, b.call(DESCRIPTOR_LIMIT, descriptor), SEGMENT_LIMIT);
+    b.poke32(slot, x.orC(attributes(b, descriptor), 1), SEGMENT_ATTR);
+  },
+);
+
+/** (segment, selector): a null selector makes the register unusable. */
+const SET_NULL = defineFunction('set_null', ['i32', 'i32'], 'void', false, (b, segment, selector) => {
+  const x = new Lifter(b);
+  const slot = x.shlC(segment, 2);
+  b.poke32(slot, selector, SELECTOR);
+  b.poke32(slot, x.c(0), SEGMENT_BASE);
+  b.poke32(slot, x.c(0), SEGMENT_LIMIT);
+  b.poke32(slot, x.c(0), SEGMENT_ATTR);
+});
+
+/** (segment, selector): loads ES, DS, FS or GS. Intel SDM vol. 2, MOV. */
+export const LOAD_DATA_SEGMENT = defineFunction(
+  'load_data_segment',
+  ['i32', 'i32'],
+  'void',
+  true,
+  (b, segment, selector) => {
+    const x = new Lifter(b);
+    b.if(x.eqz(x.andC(selector, 0xfffc)), () => {
+      b.call(SET_NULL, segment, selector);
+      b.return();
+    });
+    const descriptor = b.call(DESCRIPTOR, selector);
+    const attr = attributes(b, descriptor);
+    const system = x.eqz(x.andC(attr, ATTR.s));
+    const kind = ATTR.code | ATTR.writableOrReadable;
+    const unreadable = has(x, attr, kind, ATTR.code);
+    const checked = x.xorC(has(x, attr, ATTR.code | ATTR.conforming, 0xc), 1);
+    const tooPrivileged = x.and(checked, x.ltU(dplOf(x, attr), effective(x, selector)));
+    refuse(x, x.or(x.or(system, unreadable), tooPrivileged), VECTOR.GP, selector);
+    refuse(x, x.eqz(x.andC(attr, ATTR.present)), VECTOR.NP, selector);
+    b.call(SET_SEGMENT, segment, selector, descriptor);
+    b.return();
+  },
+);
+
+/** (selector, level) -> descriptor of a stack segment for that privilege level; faults as a load of SS. */
+export const STACK_DESCRIPTOR = defineFunction(
+  'stack_descriptor',
+  ['i32', 'i32'],
+  'i64',
+  true,
+  (b, selector, level) => {
+    const x = new Lifter(b);
+    x.raiseIf(x.eqz(x.andC(selector, 0xfffc)), VECTOR.GP);
+    const descriptor = b.call(DESCRIPTOR, selector);
+    const attr = attributes(b, descriptor);
+    const writableData = has(x, attr, ATTR.s | ATTR.code | ATTR.writableOrReadable, 0x12);
+    const wrongLevel = x.or(x.op('i32.ne', rplOf(x, selector), level), x.op('i32.ne', dplOf(x, attr), level));
+    refuse(x, x.or(x.xorC(writableData, 1), wrongLevel), VECTOR.GP, selector);
+    refuse(x, x.eqz(x.andC(attr, ATTR.present)), VECTOR.SS, selector);
+    b.return(descriptor);
+  },
+);
+
+/** (selector): loads SS. */
+export const LOAD_STACK_SEGMENT = defineFunction(
+  'load_stack_segment',
+  ['i32'],
+  'void',
+  true,
+  (b, selector) => {
+    const descriptor = b.call(STACK_DESCRIPTOR, selector, b.get32(CPL));
+    b.call(SET_SEGMENT, b.const32(SS), selector, descriptor);
+  },
+);
+
+/**
+ * (selector, offset) -> descriptor of the code segment that a far jump or call goes to, at the same privilege
+ * (Intel SDM vol. 2, JMP). Gates and tasks: #GP(selector). The offset must be within its limit.
+ */
+export const FAR_CODE_DESCRIPTOR = defineFunction(
+  'far_code_descriptor',
+  ['i32', 'i32'],
+  'i64',
+  true,
+  (b, selector, offset) => {
+    const x = new Lifter(b);
+    x.raiseIf(x.eqz(x.andC(selector, 0xfffc)), VECTOR.GP);
+    const descriptor = b.call(DESCRIPTOR, selector);
+    const attr = attributes(b, descriptor);
+    const cpl = b.get32(CPL);
+    const notCode = x.xorC(has(x, attr, ATTR.s | ATTR.code, 0x18), 1);
+    const dpl = dplOf(x, attr);
+    const badConforming = x.ltU(cpl, dpl);
+    const badPlain = x.or(x.ltU(cpl, rplOf(x, selector)), x.op('i32.ne', dpl, cpl));
+    const bad = x.select(x.andC(attr, ATTR.conforming), badConforming, badPlain);
+    refuse(x, x.or(notCode, bad), VECTOR.GP, selector);
+    refuse(x, x.eqz(x.andC(attr, ATTR.present)), VECTOR.NP, selector);
+    x.raiseIf(x.ltU(b.call(DESCRIPTOR_LIMIT, descriptor), offset), VECTOR.GP);
+    b.return(descriptor);
+  },
+);
+
+/** (selector, offset) -> descriptor of the code segment a far return or iret goes to (Intel SDM vol. 2, RET, IRET). */
+export const RETURN_CODE_DESCRIPTOR = defineFunction(
+  'return_code_descriptor',
+  ['i32', 'i32'],
+  'i64',
+  true,
+  (b, selector, offset) => {
+    const x = new Lifter(b);
+    x.raiseIf(x.eqz(x.andC(selector, 0xfffc)), VECTOR.GP);
+    const descriptor = b.call(DESCRIPTOR, selector);
+    const attr = attributes(b, descriptor);
+    const notCode = x.xorC(has(x, attr, ATTR.s | ATTR.code, 0x18), 1);
+    const rpl = rplOf(x, selector);
+    const inner = x.ltU(rpl, b.get32(CPL));
+    const dpl = dplOf(x, attr);
+    const conforming = x.andC(attr, ATTR.conforming);
+    const badLevel = x.select(conforming, x.ltU(rpl, dpl), x.op('i32.ne', dpl, rpl));
+    refuse(x, x.or(x.or(notCode, inner), badLevel), VECTOR.GP, selector);
+    refuse(x, x.eqz(x.andC(attr, ATTR.present)), VECTOR.NP, selector);
+    x.raiseIf(x.ltU(b.call(DESCRIPTOR_LIMIT, descriptor), offset), VECTOR.GP);
+    b.return(descriptor);
+  },
+);
+
+/** After a return to an outer level: data segments that it may not use become null (Intel SDM vol. 3, 5.8.6). */
+export const NULL_INNER_SEGMENTS = defineFunction('null_inner_segments', [], 'void', false, (b) => {
+  const x = new Lifter(b);
+  const cpl = b.get32(CPL);
+  for (const segment of [ES, DS, FS, GS]) {
+    const attr = b.get32(SEGMENT_ATTR + 4 * segment);
+    const checked = x.xorC(has(x, attr, ATTR.code | ATTR.conforming, 0xc), 1);
+    const inner = x.and(x.op('i32.ne', attr, x.c(0)), x.ltU(dplOf(x, attr), cpl));
+    b.if(x.and(checked, inner), () => {
+      b.call(SET_NULL, x.c(segment), x.c(0));
+    });
+  }
+});
+
+/** System descriptor types `lar` and `lsl` know, as bit sets (Intel SDM vol. 2, tables 3-53 and 3-54). */
+const LAR_TYPES = 0b0001_1010_0011_1110;
+const LSL_TYPES = 0b0000_1010_0000_1110;
+
+/** (descriptor, selector, system types allowed) -> 1 if visible at CPL and RPL. */
+export const DESCRIPTOR_VISIBLE = defineFunction(
+  'descriptor_visible',
+  ['i64', 'i32', 'i32'],
+  'i32',
+  false,
+  (b, descriptor, selector, types) => {
+    const x = new Lifter(b);
+    const attr = attributes(b, descriptor);
+    const system = x.andC(x.shr(types, x.andC(attr, 15)), 1);
+    const known = x.select(x.andC(attr, ATTR.s), x.c(1), system);
+    const conforming = has(x, attr, ATTR.s | ATTR.code | ATTR.conforming, 0x1c);
+    const reachable = x.leU(effective(x, selector), dplOf(x, attr));
+    b.return(x.and(known, x.or(conforming, reachable)));
+  },
+);
+
+export const DESCRIPTOR_TYPES = { lar: LAR_TYPES, lsl: LSL_TYPES } as const;
+
+export const SEGMENT_FUNCTIONS: readonly IrFunction[] = [
+  DESCRIPTOR_OR_ZERO,
+  DESCRIPTOR,
+  DESCRIPTOR_LIMIT,
+  SET_SEGMENT,
+  SET_NULL,
+  LOAD_DATA_SEGMENT,
+  STACK_DESCRIPTOR,
+  LOAD_STACK_SEGMENT,
+  FAR_CODE_DESCRIPTOR,
+  RETURN_CODE_DESCRIPTOR,
+  NULL_INNER_SEGMENTS,
+  DESCRIPTOR_VISIBLE,
+];

@@ -1,0 +1,46 @@
+/** From one instruction (or instruction form) to IR. */
+import type { Builder } from '../../ir/builder.js';
+import type { Instruction } from '../instruction.js';
+import { ALU } from './alu.js';
+import { Lifter, type LiftTable } from './context.js';
+import { CONTROL, CONTROL_FALLS_THROUGH } from './control.js';
+import { MOVE } from './move.js';
+import { SEGMENT, SEGMENT_LOADS } from './segment.js';
+import { STACK } from './stack.js';
+
+export const LIFTS: LiftTable = {
+  ...MOVE,
+  ...ALU,
+  ...STACK,
+  ...CONTROL,
+  ...SEGMENT,
+};
+
+/** The lifter of each builder: instructions lifted into one builder share what is known about the flags. */
+const lifters = new WeakMap<Builder, Lifter>();
+
+/**
+ * Appends the instruction's IR. The caller has marked its start. Ends with a terminator exactly if `endsBlock` says so.
+ * Throws `Error` for an op without lift function.
+ */
+export function lift(b: Builder, i: Instruction): void {
+  const f = LIFTS[i.op];
+  if (f === undefined) throw new Error(`no lift function for ${i.op}`);
+  let x = lifters.get(b);
+  if (x === undefined) lifters.set(b, (x = new Lifter(b)));
+  f(x, i);
+}
+
+const ENDS: ReadonlySet<string> = new Set([
+  ...Object.keys(CONTROL).filter((op) => !CONTROL_FALLS_THROUGH.has(op)),
+  ...SEGMENT_LOADS,
+  'popf',
+  'popfd',
+]);
+
+/** Whether an instruction is the last of its basic block. */
+export function endsBlock(i: Instruction): boolean {
+  if (ENDS.has(i.op)) return true;
+  if (i.op === 'mov' || i.op === 'pop') return i.operands[0]?.kind === 'sreg';
+  return false;
+}

@@ -1,0 +1,116 @@
+/** Segment register loads, and the instructions that look at descriptors without loading them. */
+import type { Value } from '../../ir/ir.js';
+import { CS, DS, ES, FS, GS, INTERRUPT_SHADOW, SS } from '../cpu-state.js';
+import type { Instruction } from '../instruction.js';
+import { VECTOR, type Lift, type Lifter, type LiftTable } from './context.js';
+import { farPointer } from './far-pointer.js';
+import {
+  ATTR,
+  attributes,
+  DESCRIPTOR_LIMIT,
+  DESCRIPTOR_OR_ZERO,
+  DESCRIPTOR_TYPES,
+  DESCRIPTOR_VISIBLE,
+  LOAD_DATA_SEGMENT,
+  LOAD_STACK_SEGMENT,
+} from './functions-segment.js';
+
+/**
+ * Loads a segment register and ends the block, since later instructions may have been decoded for what it held.
+ * `then` is what else the instruction changes. CS cannot be loaded (#UD).
+ */
+export function loadSegmentRegister(
+  x: Lifter,
+  i: Instruction,
+  segment: number,
+  selector: Value,
+  then?: () => void,
+): void {
+  if (segment === CS) {
+    x.raiseAlways(VECTOR.UD);
+    return;
+  }
+  if (segment === SS) x.b.call(LOAD_STACK_SEGMENT, selector);
+  else x.b.call(LOAD_DATA_SEGMENT, x.c(segment), selector);
+  then?.();
+  if (segment === SS) x.b.put32(INTERRUPT_SHADOW, x.b.pcrel(i.next));
+  x.resync(i);
+}
+
+function loadPointer(segment: number): Lift {
+  return (x, i) => {
+    const { offset, selector } = farPointer(x, i);
+    loadSegmentRegister(x, i, segment, selector, () => x.write(i.operands[0]!, offset));
+  };
+}
+
+/** The selector operand of lar and friends: 16 bits of memory or of a register. */
+function selectorOperand(x: Lifter, i: Instruction, n: number): Value {
+  const o = i.operands[n]!;
+  return x.andC(x.read(o), 0xffff);
+}
+
+function lar(x: Lifter, i: Instruction): void {
+  const selector = selectorOperand(x, i, 1);
+  const to = i.operands[0]!;
+  const descriptor = x.b.call(DESCRIPTOR_OR_ZERO, selector);
+  const visible = x.b.call(DESCRIPTOR_VISIBLE, descriptor, selector, x.c(DESCRIPTOR_TYPES.lar));
+  const high = x.b.pure('i32.wrap_i64', x.b.pure('i64.shr_u', descriptor, x.b.const64(32n)));
+  const rights = x.andC(high, 0x00ffff00);
+  const old = x.read(to);
+  x.write(to, x.select(visible, rights, old));
+  x.flags.setZero(visible);
+}
+
+function lsl(x: Lifter, i: Instruction): void {
+  const selector = selectorOperand(x, i, 1);
+  const to = i.operands[0]!;
+  const descriptor = x.b.call(DESCRIPTOR_OR_ZERO, selector);
+  const visible = x.b.call(DESCRIPTOR_VISIBLE, descriptor, selector, x.c(DESCRIPTOR_TYPES.lsl));
+  const limit = x.b.call(DESCRIPTOR_LIMIT, descriptor);
+  const old = x.read(to);
+  x.write(to, x.select(visible, limit, old));
+  x.flags.setZero(visible);
+}
+
+function verify(write: boolean): Lift {
+  return (x, i) => {
+    const selector = selectorOperand(x, i, 0);
+    const descriptor = x.b.call(DESCRIPTOR_OR_ZERO, selector);
+    const visible = x.b.call(DESCRIPTOR_VISIBLE, descriptor, selector, x.c(0));
+    const attr = attributes(x.b, descriptor);
+    const kind = x.andC(attr, ATTR.s | ATTR.code | ATTR.writableOrReadable);
+    const writable = x.eqC(kind, 0x12);
+    // Readable: any data segment, or code with the readable bit.
+    const data = x.eqC(x.andC(attr, ATTR.s | ATTR.code), 0x10);
+    const allowed = write ? writable : x.or(data, x.eqC(kind, 0x1a));
+    x.flags.setZero(x.and(visible, allowed));
+  };
+}
+
+/** Raises the destination's RPL to the source's. */
+function arpl(x: Lifter, i: Instruction): void {
+  const to = i.operands[0]!;
+  const from = x.andC(x.read(i.operands[1]!), 3);
+  const place = x.place(to.kind === 'reg' || to.kind === 'mem' ? { ...to, size: 2 } : to);
+  const rpl = x.andC(place.value, 3);
+  const raised = x.ltU(rpl, from);
+  const value = x.or(x.andC(place.value, 0xfffc), x.select(raised, from, rpl));
+  place.write(value);
+  x.flags.setZero(raised);
+}
+
+export const SEGMENT: LiftTable = {
+  lds: loadPointer(DS),
+  les: loadPointer(ES),
+  lss: loadPointer(SS),
+  lfs: loadPointer(FS),
+  lgs: loadPointer(GS),
+  lar,
+  lsl,
+  verr: verify(false),
+  verw: verify(true),
+  arpl,
+};
+
+export const SEGMENT_LOADS: ReadonlySet<string> = new Set(['lds', 'les', 'lss', 'lfs', 'lgs']);
