@@ -1,0 +1,462 @@
+/**
+ * Generates the interpreter: one Wasm function `run` with the hot handlers in a `br_table` loop, and further functions
+ * with the others (V8's register allocation suffers in functions of more than about 250 handlers).
+ * Each handler is the IR of an instruction form, lowered like everything else.
+ */
+import * as S from '../frontend-x86/cpu-state.js';
+import { type Block, Field, type IrFunction, type Operand } from '../ir/ir.js';
+import { Emitter, type Expr, Locals, type Width } from './binaryen.js';
+import { FunctionTarget, functionsUsingFuel, Lowering, type Target } from './lower.js';
+import * as L from './memory-layout.js';
+import {
+  CROSS_BYTES,
+  HANDLER,
+  layoutOf,
+  RECORD_HANDLER,
+  RECORD_LEFT,
+  RECORD_OFFSET,
+  type RecordLayout,
+} from './record.js';
+
+/** An instruction form to be given a handler. */
+export interface Form {
+  /** The decoder's number of the form. */
+  readonly id: number;
+  readonly name: string;
+  readonly block: Block;
+}
+
+export interface InterpreterForm {
+  readonly id: number;
+  readonly handler: number;
+  readonly layout: RecordLayout;
+}
+
+export interface InterpreterImage {
+  readonly wasm: Uint8Array;
+  /** Forms in handler order. */
+  readonly forms: readonly InterpreterForm[];
+  readonly text?: string;
+}
+
+/** Handlers in one function, the special ones included. */
+export const HANDLERS_PER_FUNCTION = 240;
+
+/** What a function of rare handlers returns instead of the address of the next record. */
+const RARE = { lookup: 0, exit: -1 } as const;
+
+/** Ends that a handler can have; labels in `run`, return codes elsewhere. */
+interface Exits {
+  next(bytes: number): Expr[];
+  /** Goes through the {target, link} pair at this offset of the record. */
+  transfer(at: number): Expr[];
+  /** Goes to an eip through the code lookup. */
+  lookup(eip: Expr): Expr[];
+  /** Leaves: EXIT_* are set. */
+  exit(): Expr;
+}
+
+/** Where the handlers find the interpreter's registers. */
+interface Registers {
+  pc(): Expr;
+  base(): Expr;
+  tlb(): Expr;
+  fuel(): Expr;
+  setFuel(v: Expr): Expr;
+  setTlb(v: Expr): Expr;
+  beforeFuelCall(): Expr[];
+  afterFuelCall(): Expr[];
+}
+
+class HandlerTarget implements Target {
+  private readonly at = new Map<string, number>();
+  constructor(
+    private readonly e: Emitter,
+    private readonly r: Registers,
+    private readonly exits: Exits,
+    layout: RecordLayout,
+  ) {
+    for (const f of layout.fields) this.at.set(f.name, f.at);
+  }
+  private offset(f: Field): number {
+    const at = this.at.get(f.name);
+    if (at === undefined) throw new Error(`field ${f.name} has no place in the record`);
+    return at;
+  }
+  private slotAddress(slot: Operand): [Expr, number] {
+    if (slot instanceof Field) return [this.e.load(8, this.r.pc(), this.offset(slot)), 0];
+    return [this.e.i32(0), slot];
+  }
+  get(width: Width, slot: Operand): Expr {
+    return this.e.load(width, ...this.slotAddress(slot));
+  }
+  put(width: Width, slot: Operand, value: Expr): Expr {
+    const [address, offset] = this.slotAddress(slot);
+    return this.e.store(width, address, value, offset);
+  }
+  field(f: Field): Expr {
+    return this.e.load(f.width === 1 ? 8 : 32, this.r.pc(), this.offset(f));
+  }
+  pcrel(delta: Operand): Expr {
+    const { e, r } = this;
+    if (delta instanceof Field) return e.add(r.base(), this.field(delta));
+    const current = e.add(r.base(), e.load(16, r.pc(), RECORD_OFFSET));
+    return delta === 0 ? current : e.add(current, e.i32(delta));
+  }
+  tlb(): Expr {
+    return this.r.tlb();
+  }
+  fault(): Expr {
+    return this.exits.exit();
+  }
+  fuel(): Expr {
+    return this.r.fuel();
+  }
+  setFuel(value: Expr): Expr {
+    return this.r.setFuel(value);
+  }
+  clock(): Expr {
+    const { e, r } = this;
+    return e.call('clock', [e.add(r.fuel(), e.load(8, r.pc(), RECORD_LEFT))], 'i64');
+  }
+  beforeFuelCall(): Expr[] {
+    return this.r.beforeFuelCall();
+  }
+  afterFuelCall(): Expr[] {
+    return this.r.afterFuelCall();
+  }
+  goto(delta: Operand): Expr[] {
+    if (delta instanceof Field) return this.exits.transfer(this.offset(delta));
+    return this.exits.lookup(this.pcrel(delta));
+  }
+  branch(condition: Expr, taken: Operand, fallThrough: Operand): Expr[] {
+    const { e } = this;
+    return [e.if(condition, e.block(null, this.goto(taken))), ...this.goto(fallThrough)];
+  }
+  jump(eip: Expr, kind: number): Expr[] {
+    const { e, exits } = this;
+    if (kind !== 3) return exits.lookup(eip);
+    return [
+      e.store(32, e.i32(0), eip, S.EIP),
+      e.call(L.MODE_CHANGED, [], 'void'),
+      this.r.setTlb(e.load(32, e.i32(0), L.TLB_BASE)),
+      ...exits.lookup(e.load(32, e.i32(0), S.EIP)),
+    ];
+  }
+  leave(reason: number, detail: Expr): Expr[] {
+    const { e } = this;
+    return [
+      e.store(32, e.i32(0), detail, S.EXIT_DETAIL),
+      e.store(32, e.i32(0), this.pcrel(new Field('next', 4)), S.EXIT_NEXT),
+      e.store(32, e.i32(0), e.i32(reason), S.EXIT_REASON),
+      this.exits.exit(),
+    ];
+  }
+  return(): Expr {
+    throw new Error('return outside an IR function');
+  }
+}
+
+/** Registers as locals of `run`. */
+const PC = 0;
+const BASE = 1;
+const TLB = 2;
+const FUEL = 3;
+const EIP = 4;
+const LINK = 5;
+const REC = 6;
+const ENTRY = 7;
+const RUN_LOCALS = 8;
+
+function hotRegisters(e: Emitter): Registers {
+  return {
+    pc: () => e.getLocal(PC, 'i32'),
+    base: () => e.getLocal(BASE, 'i32'),
+    tlb: () => e.getLocal(TLB, 'i32'),
+    fuel: () => e.getLocal(FUEL, 'i32'),
+    setFuel: (v) => e.setLocal(FUEL, v),
+    setTlb: (v) => e.setLocal(TLB, v),
+    beforeFuelCall: () => [e.store(32, e.i32(0), e.getLocal(FUEL, 'i32'), L.FUEL)],
+    afterFuelCall: () => [e.setLocal(FUEL, e.load(32, e.i32(0), L.FUEL))],
+  };
+}
+
+function hotExits(e: Emitter): Exits {
+  return {
+    next: (bytes) => [e.setLocal(PC, e.add(e.getLocal(PC, 'i32'), e.i32(bytes))), e.br('next')],
+    transfer: (at) => [e.setLocal(PC, e.add(e.getLocal(PC, 'i32'), e.i32(at))), e.br('transfer')],
+    lookup: (eip) => [e.setLocal(EIP, eip), e.br('lookup')],
+    exit: () => e.br('exit'),
+  };
+}
+
+/** Registers of a rare handler: the record's address is the parameter, the rest in memory. */
+function rareRegisters(e: Emitter): Registers {
+  const slot = (at: number) => (): Expr => e.load(32, e.i32(0), at);
+  return {
+    pc: () => e.getLocal(0, 'i32'),
+    base: slot(L.PAGE_BASE),
+    tlb: slot(L.TLB_BASE),
+    fuel: slot(L.FUEL),
+    setFuel: (v) => e.store(32, e.i32(0), v, L.FUEL),
+    setTlb: (v) => e.drop(v),
+    beforeFuelCall: () => [],
+    afterFuelCall: () => [],
+  };
+}
+
+function rareExits(e: Emitter): Exits {
+  const lookup = (eip: Expr): Expr[] => [e.store(32, e.i32(0), eip, S.EIP), e.return(e.i32(RARE.lookup))];
+  return {
+    next: (bytes) => [e.return(e.add(e.getLocal(0, 'i32'), e.i32(bytes)))],
+    transfer: (at) => lookup(e.add(e.load(32, e.i32(0), L.PAGE_BASE), e.load(32, e.getLocal(0, 'i32'), at))),
+    lookup,
+    exit: () => e.return(e.i32(RARE.exit)),
+  };
+}
+
+/** Bodies inside nested blocks, so that `br_table` reaches each: block h(n-1) { … block h0 { table } body0 } body1 … */
+function table(e: Emitter, prefix: string, bodies: readonly Expr[][], index: Expr, fallback: string): Expr {
+  const labels = bodies.map((_, i) => `${prefix}${i}`);
+  let inner: Expr = e.block(labels[0]!, [e.brTable(labels, fallback, index)]);
+  for (let i = 0; i < bodies.length; i++) {
+    const body = [inner, ...bodies[i]!];
+    inner = e.block(i + 1 < bodies.length ? labels[i + 1]! : null, body);
+  }
+  return inner;
+}
+
+function endsItself(block: Block): boolean {
+  const last = block.ops[block.ops.length - 1];
+  return last !== undefined && ['goto', 'branch', 'jump', 'leave'].includes(last.name);
+}
+
+/** The functions, and all that they and the blocks call. Imported functions have no body and are left out. */
+function reachable(blocks: Iterable<Block>, functions: readonly IrFunction[]): IrFunction[] {
+  const found = new Set<IrFunction>();
+  const visit = (block: Block): void => {
+    for (const op of block.ops) {
+      const callee = op.imm as IrFunction;
+      if (op.name === 'call' && 'body' in callee && !found.has(callee)) {
+        found.add(callee);
+        visit(callee.body);
+      }
+    }
+  };
+  for (const f of functions) found.add(f);
+  for (const f of functions) visit(f.body);
+  for (const block of blocks) visit(block);
+  return [...found];
+}
+
+/** Generates the module. `forms` hottest first; `runtime`: the IR functions that lowered code calls by name. */
+export function generateInterpreter(
+  forms: readonly Form[],
+  runtime: readonly IrFunction[],
+  options: { validate: boolean; text?: boolean },
+): InterpreterImage {
+  const e = new Emitter();
+  for (const [name, { params, result }] of Object.entries(L.IMPORTS)) e.addImport(name, params, result);
+  const functions = reachable(
+    forms.map((f) => f.block),
+    runtime,
+  );
+  const usingFuel = functionsUsingFuel(functions);
+  for (const f of functions) addIrFunction(e, f, usingFuel);
+
+  const laidOut = forms.map((form, i) => ({
+    form,
+    info: { id: form.id, handler: HANDLER.first + i, layout: layoutOf(form.block) },
+  }));
+  const body = (f: (typeof laidOut)[number], locals: Locals, r: Registers, exits: Exits): Expr[] => {
+    const target = new HandlerTarget(e, r, exits, f.info.layout);
+    try {
+      const out = new Lowering(e, locals, target, usingFuel, f.form.block, `f${f.info.handler}_`).run();
+      return endsItself(f.form.block) ? out : [...out, ...exits.next(f.info.layout.bytes)];
+    } catch (error) {
+      throw new Error(`form ${f.form.name}: ${(error as Error).message}`, { cause: error });
+    }
+  };
+
+  const hot = laidOut.slice(0, HANDLERS_PER_FUNCTION - HANDLER.first);
+  const rare = laidOut.slice(hot.length);
+  let chunks = 0;
+  for (let from = 0; from < rare.length; from += HANDLERS_PER_FUNCTION) {
+    const locals = new Locals(['i32']);
+    const bodies = rare
+      .slice(from, from + HANDLERS_PER_FUNCTION)
+      .map((f) => body(f, locals, rareRegisters(e), rareExits(e)));
+    const handler = e.load(16, e.getLocal(0, 'i32'), RECORD_HANDLER);
+    const index = e.sub(handler, e.i32(HANDLERS_PER_FUNCTION * (chunks + 1)));
+    const code = e.block(null, [e.block('bad', [table(e, 'h', bodies, index, 'bad')]), e.unreachable()]);
+    e.addFunction(`rare${chunks++}`, ['i32'], 'i32', locals, code);
+  }
+  addRun(e, hot.length, chunks, (locals) => hot.map((f) => body(f, locals, hotRegisters(e), hotExits(e))));
+  e.addExport('run');
+  for (const f of functions) e.addExport(f.name);
+  const text = options.text ? e.text() : undefined;
+  const wasm = e.finish({ validate: options.validate });
+  return { wasm, forms: laidOut.map((f) => f.info), ...(text === undefined ? {} : { text }) };
+}
+
+/** Lowers an out-of-line IR function into the module. */
+export function addIrFunction(e: Emitter, f: IrFunction, usingFuel: ReadonlySet<string>): void {
+  const locals = new Locals(f.params);
+  const target = new FunctionTarget(e, f.result, L.TLB_BASE, L.FUEL);
+  const code = new Lowering(e, locals, target, usingFuel, f.body, `${f.name}_`, f.params.length).run();
+  if (f.result !== 'void') code.push(e.unreachable());
+  e.addFunction(
+    f.name,
+    f.params,
+    f.result,
+    locals,
+    e.block(null, code, f.result === 'void' ? 'void' : f.result),
+  );
+}
+
+function addRun(
+  e: Emitter,
+  hotCount: number,
+  chunks: number,
+  makeBodies: (locals: Locals) => Expr[][],
+): void {
+  const locals = new Locals([]);
+  for (let i = 0; i < RUN_LOCALS; i++) locals.take('i32');
+  const get = (local: number): Expr => e.getLocal(local, 'i32');
+  const slot = (at: number): Expr => e.load(32, e.i32(0), at);
+  const setSlot = (at: number, v: Expr): Expr => e.store(32, e.i32(0), v, at);
+  const recordEip = (): Expr => e.add(get(BASE), e.load(16, get(PC), RECORD_OFFSET));
+  /** An abandoned block gives back what it claimed from the current record on. */
+  const refund = (): Expr => e.setLocal(FUEL, e.add(get(FUEL), e.load(8, get(PC), RECORD_LEFT)));
+  const executionEntry = (address: Expr): Expr => {
+    const index = e.and(e.shru(address, e.i32(9)), e.i32((L.TLB_ENTRIES - 1) << 3));
+    return e.add(get(TLB), index);
+  };
+
+  const resume: Expr[] = [refund(), e.setLocal(EIP, recordEip()), e.br('lookup')];
+  const nextLinear = (): Expr => e.add(get(ENTRY), e.i32(4096));
+  const cross: Expr[] = [
+    e.setLocal(ENTRY, e.add(get(BASE), slot(S.SEGMENT_BASE + 4 * S.CS))),
+    e.setLocal(EIP, nextLinear()),
+    e.setLocal(ENTRY, executionEntry(get(EIP))),
+    e.if(
+      e.and(
+        e.eq(e.load(32, get(ENTRY), L.TLB_DATA_BYTES), get(EIP)),
+        e.eq(e.load(32, get(ENTRY), L.TLB_DATA_BYTES + 4), e.load(32, get(PC), 8)),
+      ),
+      e.block(null, [e.setLocal(PC, e.add(get(PC), e.i32(CROSS_BYTES))), e.br('next')]),
+    ),
+    refund(),
+    e.setLocal(EIP, recordEip()),
+    e.br('resolve'),
+  ];
+  const bodies = [resume, cross, ...makeBodies(locals)];
+  if (bodies.length !== hotCount + HANDLER.first) throw new Error('handler numbering');
+
+  // A rare handler: by function, then by what it returned.
+  const chunkLabels = Array.from({ length: chunks }, (_, i) => `chunk${i}`);
+  const rareCall: Expr[] = [setSlot(L.FUEL, get(FUEL))];
+  if (chunks > 0) {
+    const index = e.sub(
+      e.pure('i32.div_u', [e.load(16, get(PC), RECORD_HANDLER), e.i32(HANDLERS_PER_FUNCTION)]),
+      e.i32(1),
+    );
+    const calls = chunkLabels.map((_, i) => [
+      e.setLocal(REC, e.call(`rare${i}`, [get(PC)], 'i32')),
+      e.br('rareDone'),
+    ]);
+    rareCall.push(e.block('rareDone', [table(e, 'chunk', calls, index, 'rareDone')]));
+  }
+  rareCall.push(
+    e.setLocal(FUEL, slot(L.FUEL)),
+    e.setLocal(TLB, slot(L.TLB_BASE)),
+    e.br('exit', e.eq(get(REC), e.i32(RARE.exit))),
+    e.if(
+      get(REC),
+      e.block(null, [e.setLocal(PC, get(REC)), e.br('next')]),
+      e.block(null, [e.setLocal(EIP, slot(S.EIP)), e.br('lookup')]),
+    ),
+  );
+  const dispatch = e.loop(
+    'next',
+    e.block(null, [
+      e.block('rare', [table(e, 'h', bodies, e.load(16, get(PC), RECORD_HANDLER), 'rare')]),
+      ...rareCall,
+    ]),
+  );
+
+  const claim = (): Expr[] => [
+    e.setLocal(FUEL, e.sub(get(FUEL), e.load(8, get(REC), RECORD_LEFT))),
+    e.setLocal(PC, get(REC)),
+    e.br('main'),
+  ];
+  const affordable = (): Expr => e.pure('i32.le_u', [e.load(8, get(REC), RECORD_LEFT), get(FUEL)]);
+  const transfer: Expr[] = [
+    e.setLocal(REC, e.load(32, get(PC), 4)),
+    e.if(get(REC), e.if(affordable(), e.block(null, claim()))),
+    e.setLocal(LINK, e.add(get(PC), e.i32(4))),
+    e.setLocal(EIP, e.add(get(BASE), e.load(32, get(PC), 0))),
+  ];
+  // The page offset of the linear address; REC serves as a temporary.
+  const pageOffset = (): Expr => e.and(get(REC), e.i32(4095));
+  const lookup: Expr[] = [
+    e.setLocal(REC, e.add(get(EIP), slot(S.SEGMENT_BASE + 4 * S.CS))),
+    e.setLocal(ENTRY, executionEntry(get(REC))),
+    e.if(
+      e.eq(e.load(32, get(ENTRY), L.TLB_DATA_BYTES), e.and(get(REC), e.i32(-4096))),
+      e.block(null, [
+        e.setLocal(ENTRY, e.add(e.load(32, get(ENTRY), L.TLB_DATA_BYTES + 4), e.shl(pageOffset(), e.i32(2)))),
+        e.setLocal(REC, e.sub(get(EIP), pageOffset())),
+        // A link is good as long as both ends are in one page: they are dropped together.
+        e.setLocal(LINK, e.pure('i32.select', [e.eq(get(REC), get(BASE)), get(LINK), e.i32(0)])),
+        e.setLocal(BASE, get(REC)),
+        e.setLocal(REC, e.load(32, get(ENTRY))),
+        e.if(
+          get(REC),
+          e.block(null, [
+            setSlot(L.PAGE_BASE, get(BASE)),
+            e.if(get(LINK), e.store(32, get(LINK), get(REC))),
+            e.setLocal(LINK, e.i32(0)),
+            e.if(affordable(), e.block(null, claim())),
+          ]),
+        ),
+      ]),
+    ),
+  ];
+  const refresh = (): Expr[] => [e.setLocal(BASE, slot(L.PAGE_BASE)), e.setLocal(TLB, slot(L.TLB_BASE))];
+  const leaveIfNone = (): Expr => e.if(e.pure('i32.eqz', [get(REC)]), e.return(slot(S.EXIT_REASON)));
+  const resolve: Expr[] = [
+    e.setLocal(LINK, e.i32(0)),
+    setSlot(S.EIP, get(EIP)),
+    setSlot(L.FUEL, get(FUEL)),
+    setSlot(L.CODE_LOOKUPS, e.add(slot(L.CODE_LOOKUPS), e.i32(1))),
+    e.setLocal(REC, e.call('resolve', [], 'i32')),
+    ...refresh(),
+    leaveIfNone(),
+    ...claim(),
+  ];
+  const leave: Expr[] = [
+    refund(),
+    setSlot(S.EIP, recordEip()),
+    setSlot(L.FUEL, get(FUEL)),
+    e.return(slot(S.EXIT_REASON)),
+  ];
+
+  const code = e.block(null, [
+    e.setLocal(FUEL, slot(L.FUEL)),
+    ...refresh(),
+    e.setLocal(PC, e.i32(L.START_RECORD)),
+    e.loop(
+      'main',
+      e.block(null, [
+        e.block('exit', [
+          e.block('resolve', [e.block('lookup', [e.block('transfer', [dispatch]), ...transfer]), ...lookup]),
+          ...resolve,
+        ]),
+        ...leave,
+      ]),
+    ),
+    e.unreachable(),
+  ]);
+  e.addFunction('run', [], 'i32', locals, code);
+}

@@ -1,0 +1,493 @@
+/**
+ * Lowers IR to Wasm. One lowering serves the interpreter's handlers, the translator's regions and IR functions; what
+ * differs (where state lives, how control leaves) comes from a `Target`.
+ */
+import { OPS, type Type } from '../ir/ops.js';
+import {
+  type Block,
+  type CallTarget,
+  Field,
+  type IrFunction,
+  type Op,
+  type Operand,
+  type Value,
+} from '../ir/ir.js';
+import { EXIT_DETAIL, EXIT_ERROR, EXIT_REASON } from '../frontend-x86/cpu-state.js';
+import { LEAVE } from '../frontend-x86/leave.js';
+import type { Emitter, Expr, Locals, ResultType, Width } from './binaryen.js';
+import { SLOW_PATH, TLB_ENTRIES } from './memory-layout.js';
+
+/** Where lowered code stands, and how it reaches its surroundings. Every method makes a new expression. */
+export interface Target {
+  /** Reads a state slot. */
+  get(width: Width, slot: Operand): Expr;
+  /** Writes a state slot. */
+  put(width: Width, slot: Operand, value: Expr): Expr;
+  field(f: Field): Expr;
+  /** eip of the current instruction + delta, or what the field says. */
+  pcrel(delta: Operand): Expr;
+  /** Address of the current TLB. */
+  tlb(): Expr;
+  /** Leaves because EXIT_* tell of a fault of the current instruction. */
+  fault(): Expr;
+  fuel(): Expr;
+  setFuel(value: Expr): Expr;
+  /** Time-stamp counter at the current instruction. */
+  clock(): Expr;
+  /** Before and after a call of an IR function that uses fuel. */
+  beforeFuelCall(): Expr[];
+  afterFuelCall(): Expr[];
+  goto(delta: Operand): Expr[];
+  branch(condition: Expr, taken: Operand, fallThrough: Operand): Expr[];
+  jump(eip: Expr, kind: number): Expr[];
+  leave(reason: number, detail: Expr): Expr[];
+  /** Functions only. */
+  return(value: Expr | undefined): Expr;
+}
+
+/** Names of the IR functions whose bodies use fuel, directly or through others. */
+export function functionsUsingFuel(functions: readonly IrFunction[]): ReadonlySet<string> {
+  const using = new Set<string>();
+  for (let before = -1; before !== using.size;) {
+    before = using.size;
+    for (const f of functions) {
+      const uses = f.body.ops.some(
+        (op) =>
+          op.name === 'fuel' ||
+          op.name === 'charge' ||
+          (op.name === 'call' && using.has((op.imm as CallTarget).name)),
+      );
+      if (uses) using.add(f.name);
+    }
+  }
+  return using;
+}
+
+const TLB_INDEX_MASK = (TLB_ENTRIES - 1) << 4;
+const WIDTH: Record<string, Width> = {
+  get8: 8,
+  get16: 16,
+  get32: 32,
+  get64: 64,
+  put8: 8,
+  put16: 16,
+  put32: 32,
+  put64: 64,
+  peek8: 8,
+  peek16: 16,
+  peek32: 32,
+  peek64: 64,
+  poke8: 8,
+  poke16: 16,
+  poke32: 32,
+  poke64: 64,
+  ld8: 8,
+  ld16: 16,
+  ld32: 32,
+  ld64: 64,
+  st8: 8,
+  st16: 16,
+  st32: 32,
+  st64: 64,
+};
+
+/** Lowers one block (or function body) into statements. */
+export class Lowering {
+  private readonly ops: readonly Op[];
+  private readonly vars: readonly Type[];
+  private readonly uses: Int32Array;
+  /** Local that holds a value, or -1: built where it is used. */
+  private readonly localOf: Int32Array;
+  private readonly varLocals: number[] = [];
+  private readonly taken: number[] = [];
+  private labels = 0;
+
+  constructor(
+    private readonly e: Emitter,
+    private readonly locals: Locals,
+    private readonly target: Target,
+    private readonly usingFuel: ReadonlySet<string>,
+    block: Block,
+    private readonly labelPrefix: string,
+    /** Locals that already hold the first variables (function parameters). */
+    parameterCount = 0,
+  ) {
+    this.ops = block.ops;
+    this.vars = block.vars;
+    this.uses = new Int32Array(this.ops.length);
+    this.localOf = new Int32Array(this.ops.length).fill(-1);
+    for (const op of this.ops) for (const a of op.args) this.uses[a]!++;
+    for (let i = 0; i < this.vars.length; i++) {
+      this.varLocals.push(i < parameterCount ? i : this.take(this.vars[i]!));
+    }
+  }
+
+  /** Statements of the whole block; afterwards its temporaries are free again. */
+  run(): Expr[] {
+    const out: Expr[] = [];
+    const end = this.sequence(0, out);
+    if (end !== this.ops.length) throw new Error('IR structure: unexpected end or else');
+    for (const local of this.taken) this.locals.release(local);
+    return out;
+  }
+
+  private take(type: Type): number {
+    const local = this.locals.take(type);
+    this.taken.push(local);
+    return local;
+  }
+
+  /** Lowers ops from `at` until the end, or an `end`/`else` that closes this level; returns where it stopped. */
+  private sequence(at: number, out: Expr[], loopLabel?: string): number {
+    const { e } = this;
+    for (let i = at; i < this.ops.length; i++) {
+      const op = this.ops[i]!;
+      switch (op.name) {
+        case 'end':
+        case 'else':
+          return i;
+        case 'if': {
+          const condition = this.value(op.args[0]!);
+          const then: Expr[] = [];
+          i = this.sequence(i + 1, then, loopLabel);
+          let otherwise: Expr[] | undefined;
+          if (this.ops[i]!.name === 'else') {
+            otherwise = [];
+            i = this.sequence(i + 1, otherwise, loopLabel);
+          }
+          out.push(e.if(condition, e.block(null, then), otherwise && e.block(null, otherwise)));
+          break;
+        }
+        case 'loop': {
+          const label = `${this.labelPrefix}l${this.labels++}`;
+          const body: Expr[] = [];
+          i = this.sequence(i + 1, body, label);
+          out.push(e.loop(label, e.block(null, body)));
+          break;
+        }
+        case 'continue_if':
+          if (loopLabel === undefined) throw new Error('continue_if outside a loop');
+          out.push(e.br(loopLabel, this.value(op.args[0]!)));
+          break;
+        default:
+          this.op(i as Value, op, out);
+      }
+    }
+    return this.ops.length;
+  }
+
+  /** True for ops that may be built at their (single) use: no effect, and nothing between can change their result. */
+  private inlined(i: number, op: Op): boolean {
+    const effect = OPS[op.name].effect;
+    if (effect === 'pure') return this.uses[i] === 1 || op.name.endsWith('.const') || op.name === 'pcrel';
+    return false;
+  }
+
+  /** Lowers the op for its effect; its value, if any is wanted, into a local. */
+  private op(i: Value, op: Op, out: Expr[]): void {
+    const effect = OPS[op.name].effect;
+    if (effect === 'pure' && (this.uses[i] === 0 || this.inlined(i, op))) return;
+    if ((effect === 'get' || effect === 'peek') && this.uses[i] === 0) return;
+    if (op.type !== 'void' && effect !== 'load' && effect !== 'call' && op.name !== 'span') {
+      const local = this.take(op.type);
+      const value = this.expression(op);
+      this.localOf[i] = local;
+      out.push(this.e.setLocal(local, value));
+      return;
+    }
+    this.statement(i, op, out);
+  }
+
+  /** The value of an op as an expression. */
+  private value(v: Value): Expr {
+    const op = this.ops[v]!;
+    const local = this.localOf[v]!;
+    if (local >= 0) return this.e.getLocal(local, op.type as Type);
+    if (!this.inlined(v, op)) throw new Error(`IR value ${v} (${op.name}) is used before it is defined`);
+    return this.expression(op);
+  }
+
+  private expression(op: Op): Expr {
+    const { e, target } = this;
+    switch (op.name) {
+      case 'i32.const':
+        return e.i32(op.imm as number);
+      case 'i64.const':
+        return e.i64(op.imm as bigint);
+      case 'field':
+        return target.field(op.imm as Field);
+      case 'pcrel':
+        return target.pcrel(op.imm as Operand);
+      case 'get8':
+      case 'get16':
+      case 'get32':
+      case 'get64':
+        return target.get(WIDTH[op.name]!, op.imm as Operand);
+      case 'peek8':
+      case 'peek16':
+      case 'peek32':
+      case 'peek64':
+        return e.load(WIDTH[op.name]!, this.value(op.args[0]!), op.imm as number);
+      case 'var.get':
+        return e.getLocal(this.varLocals[op.imm as number]!, op.type as Type);
+      case 'clock':
+        return target.clock();
+      case 'fuel':
+        return target.fuel();
+      case 'direct': {
+        const address = this.value(op.args[0]!);
+        const local = this.take('i32');
+        const entry = this.tlbEntry(e.teeLocal(local, address, 'i32'));
+        return e.add(e.load(32, entry, 8), e.getLocal(local, 'i32'));
+      }
+      default:
+        return e.pure(
+          op.name,
+          op.args.map((a) => this.value(a)),
+        );
+    }
+  }
+
+  private tlbEntry(address: Expr): Expr {
+    const { e, target } = this;
+    const index = e.and(e.shru(address, e.i32(8)), e.i32(TLB_INDEX_MASK));
+    return e.add(index, target.tlb());
+  }
+
+  private faultCheck(): Expr {
+    const { e } = this;
+    return e.if(e.load(32, e.i32(0), EXIT_REASON), this.target.fault());
+  }
+
+  /** A local that holds the address operand, so that it can be used more than once. */
+  private addressLocal(v: Value, out: Expr[]): number {
+    const local = this.localOf[v]!;
+    if (local >= 0) return local;
+    const fresh = this.take('i32');
+    out.push(this.e.setLocal(fresh, this.value(v)));
+    return fresh;
+  }
+
+  /** `tag == page of the access's last byte`: hits only if the access stays inside the page. */
+  private tlbHit(address: number, entry: number, tagOffset: number, bytes: number): Expr {
+    const { e } = this;
+    const get = (): Expr => e.getLocal(address, 'i32');
+    const last = bytes === 1 ? get() : e.add(get(), e.i32(bytes - 1));
+    return e.eq(
+      e.load(32, e.teeLocal(entry, this.tlbEntry(get()), 'i32'), tagOffset),
+      e.and(last, e.i32(-4096)),
+    );
+  }
+
+  private statement(i: Value, op: Op, out: Expr[]): void {
+    const { e, target } = this;
+    const effect = OPS[op.name].effect;
+    switch (effect) {
+      case 'put':
+        out.push(target.put(WIDTH[op.name]!, op.imm as Operand, this.value(op.args[0]!)));
+        return;
+      case 'poke':
+        out.push(
+          e.store(WIDTH[op.name]!, this.value(op.args[0]!), this.value(op.args[1]!), op.imm as number),
+        );
+        return;
+      case 'var':
+        out.push(e.setLocal(this.varLocals[op.imm as number]!, this.value(op.args[0]!)));
+        return;
+      case 'load':
+        if (op.name === 'probe') this.probe(op, out);
+        else this.load(i, op, out);
+        return;
+      case 'store':
+        this.store(op, out);
+        return;
+      case 'call':
+        this.call(i, op, out);
+        return;
+      case 'fault': {
+        const code = this.value(op.args[0]!);
+        out.push(
+          e.store(32, e.i32(0), code, EXIT_ERROR),
+          e.store(32, e.i32(0), e.i32(op.imm as number), EXIT_DETAIL),
+          e.store(32, e.i32(0), e.i32(LEAVE.fault), EXIT_REASON),
+          target.fault(),
+        );
+        return;
+      }
+      case 'env': {
+        if (op.name === 'charge') out.push(target.setFuel(e.sub(target.fuel(), this.value(op.args[0]!))));
+        else if (op.name === 'span') {
+          const local = this.take('i32');
+          this.localOf[i] = local;
+          const args = [this.value(op.args[0]!), e.i32(op.imm as number)];
+          out.push(e.setLocal(local, e.call(SLOW_PATH.span, args, 'i32')));
+        } else throw new Error(`no lowering for ${op.name}`);
+        return;
+      }
+      case 'control':
+        if (op.name !== 'return') break;
+        out.push(target.return(op.args.length ? this.value(op.args[0]!) : undefined));
+        return;
+      case 'end':
+        out.push(...this.terminator(op));
+        return;
+    }
+    throw new Error(`no lowering for ${op.name}`);
+  }
+
+  private terminator(op: Op): Expr[] {
+    const { target } = this;
+    switch (op.name) {
+      case 'goto':
+        return target.goto(op.imm as Operand);
+      case 'branch': {
+        const [taken, fallThrough] = op.imm as readonly [Operand, Operand];
+        return target.branch(this.value(op.args[0]!), taken, fallThrough);
+      }
+      case 'jump':
+        return target.jump(this.value(op.args[0]!), op.imm as number);
+      default:
+        return target.leave(op.imm as number, this.value(op.args[0]!));
+    }
+  }
+
+  private load(i: Value, op: Op, out: Expr[]): void {
+    const { e } = this;
+    const width = WIDTH[op.name]!;
+    const type: Type = width === 64 ? 'i64' : 'i32';
+    const address = this.addressLocal(op.args[0]!, out);
+    const entry = this.take('i32');
+    const result = this.take(type);
+    const get = (): Expr => e.getLocal(address, 'i32');
+    const forWrite = op.imm as number;
+    const direct = e.load(width, e.add(get(), e.load(32, e.getLocal(entry, 'i32'), 8)));
+    const slow = e.block(null, [
+      e.setLocal(result, e.call(SLOW_PATH.load[width], [get(), e.i32(forWrite)], type)),
+      this.faultCheck(),
+    ]);
+    const hit = this.tlbHit(address, entry, forWrite ? 4 : 0, width >> 3);
+    out.push(e.if(hit, e.setLocal(result, direct), slow));
+    this.localOf[i] = result;
+  }
+
+  private store(op: Op, out: Expr[]): void {
+    const { e } = this;
+    const width = WIDTH[op.name]!;
+    const type: Type = width === 64 ? 'i64' : 'i32';
+    const address = this.addressLocal(op.args[0]!, out);
+    const v = op.args[1]!;
+    let value = this.localOf[v]!;
+    if (value < 0) {
+      value = this.take(type);
+      out.push(e.setLocal(value, this.value(v)));
+    }
+    const entry = this.take('i32');
+    const get = (): Expr => e.getLocal(address, 'i32');
+    const hit = this.tlbHit(address, entry, 4, width >> 3);
+    const direct = e.store(
+      width,
+      e.add(get(), e.load(32, e.getLocal(entry, 'i32'), 8)),
+      e.getLocal(value, type),
+    );
+    const slow = e.block(null, [
+      e.call(SLOW_PATH.store[width], [get(), e.getLocal(value, type)], 'void'),
+      this.faultCheck(),
+    ]);
+    out.push(e.if(hit, direct, slow));
+  }
+
+  private probe(op: Op, out: Expr[]): void {
+    const { e } = this;
+    out.push(e.call(SLOW_PATH.probe, [this.value(op.args[0]!), e.i32(op.imm as number)], 'void'));
+    out.push(this.faultCheck());
+  }
+
+  private call(i: Value, op: Op, out: Expr[]): void {
+    const { e, target } = this;
+    const callee = op.imm as CallTarget;
+    const fuel = this.usingFuel.has(callee.name);
+    if (fuel) out.push(...target.beforeFuelCall());
+    const call = e.call(
+      callee.name,
+      op.args.map((a) => this.value(a)),
+      callee.result,
+    );
+    if (callee.result === 'void') out.push(call);
+    else {
+      const local = this.take(callee.result);
+      this.localOf[i] = local;
+      out.push(e.setLocal(local, call));
+    }
+    if (fuel) out.push(...target.afterFuelCall());
+    if (callee.faults) out.push(this.faultCheck());
+  }
+}
+
+/** State slots in memory, the rest out of bounds: what IR functions see. */
+export class FunctionTarget implements Target {
+  constructor(
+    protected readonly e: Emitter,
+    private readonly result: ResultType,
+    private readonly tlbSlot: number,
+    private readonly fuelSlot: number,
+  ) {}
+  get(width: Width, slot: Operand): Expr {
+    return this.e.load(width, this.e.i32(0), slot as number);
+  }
+  put(width: Width, slot: Operand, value: Expr): Expr {
+    return this.e.store(width, this.e.i32(0), value, slot as number);
+  }
+  tlb(): Expr {
+    return this.e.load(32, this.e.i32(0), this.tlbSlot);
+  }
+  fault(): Expr {
+    const { e } = this;
+    switch (this.result) {
+      case 'void':
+        return e.return();
+      case 'i32':
+        return e.return(e.i32(0));
+      case 'i64':
+        return e.return(e.i64(0n));
+    }
+  }
+  fuel(): Expr {
+    return this.e.load(32, this.e.i32(0), this.fuelSlot);
+  }
+  setFuel(value: Expr): Expr {
+    return this.e.store(32, this.e.i32(0), value, this.fuelSlot);
+  }
+  beforeFuelCall(): Expr[] {
+    return [];
+  }
+  afterFuelCall(): Expr[] {
+    return [];
+  }
+  return(value: Expr | undefined): Expr {
+    return this.e.return(value);
+  }
+  private none(): never {
+    throw new Error('an IR function has no instruction around it');
+  }
+  field(): Expr {
+    return this.none();
+  }
+  pcrel(): Expr {
+    return this.none();
+  }
+  clock(): Expr {
+    return this.none();
+  }
+  goto(): Expr[] {
+    return this.none();
+  }
+  branch(): Expr[] {
+    return this.none();
+  }
+  jump(): Expr[] {
+    return this.none();
+  }
+  leave(): Expr[] {
+    return this.none();
+  }
+}

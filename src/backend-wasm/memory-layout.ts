@@ -1,0 +1,96 @@
+/**
+ * The memory of a machine: control memory from address 0, guest RAM behind it. All addresses are constants, so that
+ * generated code can be built once, before any machine exists; tables are as large as the largest guest needs, and
+ * what is never touched costs no memory.
+ */
+import { CPU_STATE_BYTES } from '../frontend-x86/cpu-state.js';
+
+// The engine's own slots, behind the architectural state.
+const RUNTIME = CPU_STATE_BYTES;
+/** Address of the current TLB (that of the current address space and privilege). */
+export const TLB_BASE = RUNTIME;
+/** Address of the current TLB context: the user TLB, then the supervisor TLB. */
+export const TLB_CONTEXT = RUNTIME + 4;
+/** Instructions left in this run that no executed block has claimed yet. */
+export const FUEL = RUNTIME + 8;
+/** eip of the first byte of the page that predecoded code runs in. */
+export const PAGE_BASE = RUNTIME + 12;
+/** Guest-physical address of the current top level page table. */
+export const PAGE_ROOT = RUNTIME + 16;
+/** 0 linear, 1 two-level, 2 PAE. */
+export const PAGING_MODE = RUNTIME + 20;
+/** Guest-physical pages the guest may map. */
+export const PFN_LIMIT = RUNTIME + 24;
+/** 1 while records are decoded for flat CS DS ES SS; the jump after a segment load compares. */
+export const FLAT_MODE = RUNTIME + 28;
+/** TLB misses (data), for statistics. */
+export const TLB_MISSES = RUNTIME + 32;
+/** Stores that went to a page with predecoded code. */
+export const CODE_PAGE_STORES = RUNTIME + 36;
+/** Code lookups that missed the inline path. */
+export const CODE_LOOKUPS = RUNTIME + 40;
+
+/** The virtual GDT: 32 descriptors; the Host keeps it. */
+export const GDT = 0x1000;
+
+/** Data TLB: direct-mapped entries of 16 bytes {read tag, write tag, addend, unused}; a tag is a page address, or ~0. */
+export const TLB_ENTRY_BITS = 10;
+export const TLB_ENTRIES = 1 << TLB_ENTRY_BITS;
+export const TLB_DATA_BYTES = TLB_ENTRIES * 16;
+/** Behind it the execution TLB: entries of 8 bytes {tag, address of the page's code map}. */
+export const TLB_BYTES = TLB_DATA_BYTES + TLB_ENTRIES * 8;
+/** A context: user TLB, supervisor TLB. */
+export const TLB_CONTEXT_BYTES = 2 * TLB_BYTES;
+export const TLB_CONTEXTS = 9;
+export const TLB_POOL = 0x10000;
+
+/** Most guest-physical pages: 2 GiB of RAM and 256 device pages. */
+export const MAX_PAGES = 0x80000 + 256;
+/** A byte per guest-physical page: see PAGE_*. */
+export const PAGE_FLAGS = 0x100000;
+/** The page holds bytes that were predecoded or translated: no TLB may have a write tag for it. */
+export const PAGE_HAS_CODE = 1;
+/** Some TLB may have a write tag for the page. */
+export const PAGE_WRITE_TAGGED = 2;
+/** A bit per 64-byte line of each page: it holds predecoded or translated bytes. */
+export const PAGE_LINES = 0x200000;
+
+/** Code maps: for each page with predecoded code a dword per byte, the address of the block's first record or 0. */
+export const CODE_MAPS = 0x800000;
+export const CODE_MAP_BYTES = 4096 * 4;
+export const CODE_MAP_COUNT = 2048;
+/** Predecoded records. */
+export const RECORDS = CODE_MAPS + CODE_MAP_COUNT * CODE_MAP_BYTES;
+/** Guest RAM: address = RAM + guest-physical address. */
+export const RAM = 0x4400000;
+export const RECORDS_END = RAM - 0x10000;
+/** Blocks that are run once: the rest of a budget. */
+export const SCRATCH_RECORDS = RECORDS_END;
+/** A resume record with which a run starts. */
+export const START_RECORD = RAM - 0x100;
+
+/** Names of the IR functions that take over when the inline TLB check misses; the runtime defines them. */
+export const SLOW_PATH = {
+  load: { 8: 'slow_load8', 16: 'slow_load16', 32: 'slow_load32', 64: 'slow_load64' },
+  store: { 8: 'slow_store8', 16: 'slow_store16', 32: 'slow_store32', 64: 'slow_store64' },
+  probe: 'slow_probe',
+  span: 'slow_span',
+} as const;
+
+/** IR function (no arguments) that jumps of kind 3 call: privilege or segments may have changed. */
+export const MODE_CHANGED = 'mode_changed';
+
+/** JavaScript functions that generated code imports (module `env`). */
+export const IMPORTS = {
+  /**
+   * () → address of the record to go on with at EIP, which FUEL can pay, or 0 to leave with EXIT_REASON. Sets
+   * PAGE_BASE. Serves missing code, straddling instructions and exhausted budgets.
+   */
+  resolve: { params: [], result: 'i32' },
+  /** (guest-physical address, bytes): code may have been overwritten. */
+  code_written: { params: ['i32', 'i32'], result: 'void' },
+  /** (fuel left, the current instruction's included) → time-stamp counter. */
+  clock: { params: ['i32'], result: 'i64' },
+  /** Segments are no longer flat: records have to be decoded anew. */
+  segments_not_flat: { params: [], result: 'void' },
+} as const;

@@ -1,0 +1,319 @@
+/**
+ * Predecoded code: blocks of records by guest-physical page. A page with records has a code map (a dword per byte of
+ * the page: the record of the block that starts there), marked lines, and no write tag in any TLB. When marked bytes
+ * are written the page's records all become `resume` records, so that even the block that is running goes back to
+ * its bytes before the next instruction.
+ */
+import { SEGMENT_BASE, CS } from '../frontend-x86/cpu-state.js';
+import { decode } from '../frontend-x86/decode.js';
+import { fieldValue } from '../frontend-x86/forms.js';
+import type { DecodedInstruction } from '../frontend-x86/decoded-instruction.js';
+import type { FieldName } from '../frontend-x86/instruction.js';
+import { endsBlock } from '../frontend-x86/lift/lift.js';
+import type { InterpreterForm } from '../backend-wasm/interpreter.js';
+import * as L from '../backend-wasm/memory-layout.js';
+import {
+  CROSS_BYTES,
+  HANDLER,
+  MAX_BLOCK,
+  RECORD_HANDLER,
+  RECORD_LEFT,
+  RECORD_OFFSET,
+  RESUME_BYTES,
+} from '../backend-wasm/record.js';
+import type { MachineMemory } from './machine-memory.js';
+import type { GuestMmu } from './mmu.js';
+
+const PAGE = 4096;
+const MAX_INSTRUCTION = 15;
+
+interface CodePage {
+  readonly pfn: number;
+  /** Address of the code map. */
+  readonly map: number;
+  /** [first, end) of the records of each block. */
+  blocks: number[];
+  /** Pages whose last instruction continues in this one. */
+  dependents: Set<number>;
+}
+
+/** How a field gets into a record. */
+interface FieldPlan {
+  readonly name: FieldName;
+  readonly at: number;
+  readonly byte: boolean;
+  /** A place in the code: relative to the page in the record, to the instruction in the instruction. */
+  readonly relative: boolean;
+}
+
+interface FormPlan {
+  readonly handler: number;
+  readonly bytes: number;
+  readonly fields: readonly FieldPlan[];
+}
+
+/** A page fault or bad table met while fetching code; the caller reports it. */
+export type FetchFault = { readonly address: number };
+
+export class CodeCache {
+  private readonly plans: (FormPlan | undefined)[] = [];
+  private readonly handlerBytes: number[] = [];
+  private pages = new Map<number, CodePage>();
+  private nextMap = L.CODE_MAPS;
+  private nextRecord = L.RECORDS;
+  private scratchEnd = L.SCRATCH_RECORDS;
+  private readonly straddle = new Uint8Array(2 * MAX_INSTRUCTION);
+  private readonly instructions: DecodedInstruction[] = [];
+  /** Counters for statistics. */
+  readonly counts = { blocks: 0, instructions: 0, invalidations: 0, flushes: 0, unknownForms: 0 };
+
+  constructor(
+    private readonly memory: MachineMemory,
+    private readonly mmu: GuestMmu,
+    forms: readonly InterpreterForm[],
+  ) {
+    this.handlerBytes[HANDLER.resume] = RESUME_BYTES;
+    this.handlerBytes[HANDLER.cross] = CROSS_BYTES;
+    for (const form of forms) {
+      this.handlerBytes[form.handler] = form.layout.bytes;
+      this.plans[form.id] = {
+        handler: form.handler,
+        bytes: form.layout.bytes,
+        fields: form.layout.fields.map((f) => ({
+          name: f.name as FieldName,
+          at: f.at,
+          byte: f.width === 1,
+          relative: f.name === 'next' || f.name === 'target',
+        })),
+      };
+    }
+    memory.onCodeWritten = (address, length) => this.written(address, length);
+  }
+
+  /** The code map of the page, allocated if need be. */
+  private page(pfn: number): CodePage {
+    const known = this.pages.get(pfn);
+    if (known) return known;
+    const page: CodePage = { pfn, map: this.nextMap, blocks: [], dependents: new Set() };
+    this.nextMap += L.CODE_MAP_BYTES;
+    this.pages.set(pfn, page);
+    return page;
+  }
+
+  /**
+   * The first record of the block at guest-physical `physical` = linear address `linear`, decoded now if need be; the
+   * page is entered into the execution TLB. `left` of the record is at most MAX_BLOCK. Returns the linear address
+   * of a page that cannot be executed as a `FetchFault`.
+   */
+  block(physical: number, linear: number, flat: boolean, user: boolean): number | FetchFault {
+    // Room for one block, so that nothing is flushed while it is built.
+    const maps = this.nextMap + 2 * L.CODE_MAP_BYTES;
+    if (this.nextRecord + 64 * MAX_BLOCK > L.RECORDS_END || maps > L.RECORDS) this.flush();
+    const page = this.page(physical >>> 12);
+    const offset = physical & (PAGE - 1);
+    const at = (page.map >> 2) + offset;
+    this.mmu.setExecutable(linear, page.map);
+    const known = this.memory.i32[at]!;
+    if (known !== 0 && this.memory.data.getUint16(known + RECORD_HANDLER, true) !== HANDLER.cross)
+      return known;
+    const first = this.nextRecord;
+    const end = this.build(first, physical, linear, flat, user, MAX_BLOCK, page);
+    if (typeof end !== 'number') return end;
+    this.nextRecord = end;
+    page.blocks.push(first, end);
+    this.memory.i32[at] = first;
+    return first;
+  }
+
+  /** A block of at most `limit` instructions that is used once. The whole block was found before. */
+  scratch(
+    physical: number,
+    linear: number,
+    flat: boolean,
+    user: boolean,
+    limit: number,
+  ): number | FetchFault {
+    const page = this.page(physical >>> 12);
+    const end = this.build(L.SCRATCH_RECORDS, physical, linear, flat, user, Math.min(limit, MAX_BLOCK), page);
+    if (typeof end !== 'number') return end;
+    this.scratchEnd = end;
+    return L.SCRATCH_RECORDS;
+  }
+
+  private build(
+    at: number,
+    physical: number,
+    linear: number,
+    flat: boolean,
+    user: boolean,
+    limit: number,
+    page: CodePage,
+  ): number | FetchFault {
+    const { u8 } = this.memory;
+    const list = this.instructions;
+    list.length = 0;
+    const pageStart = physical & ~(PAGE - 1);
+    const host = L.RAM + (pageStart >>> 0);
+    const start = physical & (PAGE - 1);
+    let offset = start;
+    let straddles = false;
+    while (list.length < limit && offset < PAGE) {
+      const insn = decode(u8, host + offset, Math.min(MAX_INSTRUCTION, PAGE - offset), flat);
+      if (insn === 'more') {
+        if (list.length > 0) break;
+        const second = this.straddling(physical, linear, flat, user, page);
+        if ('address' in second) return second;
+        list.push(second.instruction);
+        offset += second.instruction.length;
+        this.memory.data.setUint32(at + 8, second.map, true);
+        straddles = true;
+        break;
+      }
+      list.push(insn);
+      offset += insn.length;
+      if (endsBlock(insn)) break;
+    }
+    this.markCode(page.pfn, start, Math.min(offset, PAGE));
+    this.counts.blocks++;
+    this.counts.instructions += list.length;
+
+    let where = at;
+    if (straddles) {
+      this.header(where, HANDLER.cross, start, 1);
+      where += CROSS_BYTES;
+    }
+    offset = start;
+    for (let i = 0; i < list.length; i++) {
+      where = this.encode(where, list[i]!, offset, list.length - i);
+      offset += list[i]!.length;
+    }
+    if (!endsBlock(list[list.length - 1]!)) {
+      this.header(where, HANDLER.resume, offset, 0);
+      where += RESUME_BYTES;
+    }
+    list.length = 0;
+    return where;
+  }
+
+  private straddling(
+    physical: number,
+    linear: number,
+    flat: boolean,
+    user: boolean,
+    page: CodePage,
+  ): { instruction: DecodedInstruction; map: number } | FetchFault {
+    const { u8 } = this.memory;
+    const nextLinear = ((linear & ~(PAGE - 1)) + PAGE) >>> 0;
+    const next = this.mmu.translate(nextLinear, false, user);
+    if (next < 0) return { address: nextLinear };
+    const host = L.RAM + physical;
+    const here = PAGE - (physical & (PAGE - 1));
+    const there = MAX_INSTRUCTION - here;
+    this.straddle.set(u8.subarray(host, host + here), 0);
+    this.straddle.set(u8.subarray(L.RAM + next, L.RAM + next + there), here);
+    const instruction = decode(this.straddle, 0, MAX_INSTRUCTION, flat);
+    if (instruction === 'more') throw new Error('the decoder wants more than 15 bytes');
+    const second = this.page(next >>> 12);
+    second.dependents.add(page.pfn);
+    this.mmu.setExecutable(nextLinear, second.map);
+    this.markCode(second.pfn, 0, instruction.length - here);
+    return { instruction, map: second.map };
+  }
+
+  private header(at: number, handler: number, offset: number, left: number): void {
+    this.memory.data.setUint16(at + RECORD_HANDLER, handler, true);
+    this.memory.data.setUint16(at + RECORD_OFFSET, offset, true);
+    this.memory.u8[at + RECORD_LEFT] = left;
+  }
+
+  private encode(at: number, insn: DecodedInstruction, offset: number, left: number): number {
+    const plan = this.plans[insn.form];
+    if (plan === undefined) throw new Error(`no handler for form ${insn.form} (${insn.op})`);
+    const { u8, i32 } = this.memory;
+    this.header(at, plan.handler, offset, left);
+    for (const f of plan.fields) {
+      const value = fieldValue(insn, f.name);
+      if (f.byte) u8[at + f.at] = value;
+      else if (f.relative) {
+        i32[(at + f.at) >> 2] = value + offset;
+        i32[(at + f.at + 4) >> 2] = 0;
+      } else i32[(at + f.at) >> 2] = value;
+    }
+    return at + plan.bytes;
+  }
+
+  private markCode(pfn: number, from: number, to: number): void {
+    const { u8, i32 } = this.memory;
+    if (!(u8[L.PAGE_FLAGS + pfn]! & L.PAGE_HAS_CODE)) {
+      u8[L.PAGE_FLAGS + pfn]! |= L.PAGE_HAS_CODE;
+      this.mmu.dropWriteTags(pfn);
+    }
+    const lines = (L.PAGE_LINES + 8 * pfn) >> 2;
+    for (let line = from >> 6; line <= (to - 1) >> 6; line++) i32[lines + (line >> 5)]! |= 1 << (line & 31);
+  }
+
+  /** Guest-physical bytes were written: drops the page if it has code there. Within one page. */
+  written(address: number, length: number): void {
+    const pfn = address >>> 12;
+    const lines = (L.PAGE_LINES + 8 * pfn) >> 2;
+    const { i32 } = this.memory;
+    const from = (address & (PAGE - 1)) >> 6;
+    const to = Math.min((address & (PAGE - 1)) + length - 1, PAGE - 1) >> 6;
+    for (let line = from; line <= to; line++) {
+      if ((i32[lines + (line >> 5)]! >>> (line & 31)) & 1) {
+        this.invalidate(pfn);
+        return;
+      }
+    }
+  }
+
+  private invalidate(pfn: number): void {
+    const page = this.pages.get(pfn);
+    const { u8, i32 } = this.memory;
+    u8[L.PAGE_FLAGS + pfn]! &= ~L.PAGE_HAS_CODE;
+    const lines = (L.PAGE_LINES + 8 * pfn) >> 2;
+    i32[lines] = i32[lines + 1] = 0;
+    if (!page) return;
+    this.counts.invalidations++;
+    for (let i = 0; i < page.blocks.length; i += 2) this.retire(page.blocks[i]!, page.blocks[i + 1]!);
+    this.retire(L.SCRATCH_RECORDS, this.scratchEnd);
+    this.scratchEnd = L.SCRATCH_RECORDS;
+    page.blocks = [];
+    u8.fill(0, page.map, page.map + L.CODE_MAP_BYTES);
+    const dependents = page.dependents;
+    page.dependents = new Set();
+    for (const other of dependents) if (other !== pfn) this.invalidate(other);
+  }
+
+  /** Turns records into `resume` records; offset and count stay. */
+  private retire(first: number, end: number): void {
+    const { data } = this.memory;
+    for (let at = first; at < end;) {
+      const bytes = this.handlerBytes[data.getUint16(at, true)]!;
+      data.setUint16(at, HANDLER.resume, true);
+      at += bytes;
+    }
+  }
+
+  /** Forgets everything. Records of a block that runs stay readable until the next block is built. */
+  flush(): void {
+    const { u8, i32 } = this.memory;
+    this.counts.flushes++;
+    for (const page of this.pages.values()) {
+      u8[L.PAGE_FLAGS + page.pfn]! &= ~L.PAGE_HAS_CODE;
+      const lines = (L.PAGE_LINES + 8 * page.pfn) >> 2;
+      i32[lines] = i32[lines + 1] = 0;
+      for (let i = 0; i < page.blocks.length; i += 2) this.retire(page.blocks[i]!, page.blocks[i + 1]!);
+    }
+    this.retire(L.SCRATCH_RECORDS, this.scratchEnd);
+    this.scratchEnd = L.SCRATCH_RECORDS;
+    u8.fill(0, L.CODE_MAPS, this.nextMap);
+    this.mmu.flushExecution();
+    this.pages = new Map();
+    this.nextMap = L.CODE_MAPS;
+    this.nextRecord = L.RECORDS;
+  }
+}
+
+/** Slot of the code segment's base. */
+export const CODE_BASE = SEGMENT_BASE + 4 * CS;

@@ -1,0 +1,167 @@
+/** The engine that runs predecoded records in the generated Wasm interpreter. */
+import * as S from '../frontend-x86/cpu-state.js';
+import { LEAVE } from '../frontend-x86/leave.js';
+import type { InterpreterForm } from '../backend-wasm/interpreter.js';
+import * as L from '../backend-wasm/memory-layout.js';
+import { HANDLER, RECORD_LEFT } from '../backend-wasm/record.js';
+import { CODE_BASE, CodeCache } from './code-cache.js';
+import { CpuState } from './cpu.js';
+import { BadPageTable, type Engine } from './engine.js';
+import { MachineMemory } from './machine-memory.js';
+import { GuestMmu } from './mmu.js';
+import { segmentsAreFlat } from './mode.js';
+
+const VECTOR_GENERAL_PROTECTION = 13;
+const VECTOR_PAGE_FAULT = 14;
+const DEFAULT_SIZE_32 = 0x4000;
+
+/** The interpreter as built with the package. */
+export interface InterpreterModule {
+  readonly module: WebAssembly.Module;
+  readonly forms: readonly InterpreterForm[];
+}
+
+export class InterpreterEngine implements Engine {
+  readonly cpu: CpuState;
+  readonly memory: MachineMemory;
+  readonly mmu: GuestMmu;
+  readonly code: CodeCache;
+  instructions = 0;
+  clock: (instructions: number) => bigint = BigInt;
+  cpuid: Engine['cpuid'] = () => [0, 0, 0, 0];
+  private readonly runWasm: () => number;
+  private attention = false;
+  /** Instruction count at the end of the budget of the run in progress. */
+  private budgetEnd = 0;
+
+  constructor(options: { ramBytes: number; devicePages: number; interpreter: InterpreterModule }) {
+    this.memory = new MachineMemory(options.ramBytes, options.devicePages);
+    this.cpu = new CpuState(this.memory.data);
+    this.mmu = new GuestMmu(this.memory, this.cpu);
+    this.code = new CodeCache(this.memory, this.mmu, options.interpreter.forms);
+    const instance = new WebAssembly.Instance(options.interpreter.module, {
+      env: {
+        memory: this.memory.wasm,
+        resolve: () => this.resolve(),
+        code_written: (address: number, length: number) => this.code.written(address >>> 0, length),
+        clock: (left: number) => this.clock(this.budgetEnd - left),
+        segments_not_flat: () => this.setFlat(false),
+      },
+    });
+    this.runWasm = instance.exports['run'] as () => number;
+    this.cpu.set(S.DIRECTION, 1);
+    this.segmentsChanged();
+  }
+
+  private slot(at: number): number {
+    return this.memory.i32[at >> 2]!;
+  }
+  private setSlot(at: number, value: number): void {
+    this.memory.i32[at >> 2] = value;
+  }
+
+  private setFlat(flat: boolean): void {
+    if (this.slot(L.FLAT_MODE) === (flat ? 1 : 0)) return;
+    this.setSlot(L.FLAT_MODE, flat ? 1 : 0);
+    this.code.flush();
+  }
+
+  segmentsChanged(): void {
+    this.mmu.selectTlb();
+    // Records for any segments also serve flat ones: going back to flat records waits for segments set from outside.
+    if (!segmentsAreFlat(this.cpu)) this.setFlat(false);
+    else if (this.slot(L.FLAT_MODE) === 0) this.setFlat(true);
+  }
+
+  requestAttention(): void {
+    this.attention = true;
+  }
+
+  run(budget: number): number {
+    if (this.attention) {
+      this.attention = false;
+      return LEAVE.attention;
+    }
+    this.mmu.selectTlb();
+    this.budgetEnd = this.instructions + budget;
+    this.setSlot(L.FUEL, budget);
+    for (;;) {
+      this.setSlot(S.EXIT_REASON, LEAVE.none);
+      const offset = (this.cpu.eip + this.cpu.get(CODE_BASE)) & 0xfff;
+      this.setSlot(L.PAGE_BASE, this.cpu.eip - offset);
+      this.memory.i32[L.START_RECORD >> 2] = HANDLER.resume | (offset << 16);
+      this.memory.i32[(L.START_RECORD >> 2) + 1] = 0;
+      const reason = this.runWasm();
+      this.instructions = this.budgetEnd - this.slot(L.FUEL);
+      if (reason !== LEAVE.cpuid) return reason;
+      this.serveCpuid();
+      if (this.slot(L.FUEL) === 0) return LEAVE.budget;
+    }
+  }
+
+  private serveCpuid(): void {
+    const { cpu } = this;
+    const [eax, ebx, ecx, edx] = this.cpuid(cpu.get(S.EAX), cpu.get(S.ECX));
+    cpu.set(S.EAX, eax);
+    cpu.set(S.EBX, ebx);
+    cpu.set(S.ECX, ecx);
+    cpu.set(S.EDX, edx);
+    cpu.eip = cpu.get(S.EXIT_NEXT);
+    this.setSlot(L.FUEL, this.slot(L.FUEL) - 1);
+    this.instructions++;
+  }
+
+  private exit(reason: number, detail: number, error: number): 0 {
+    this.setSlot(S.EXIT_REASON, reason);
+    this.setSlot(S.EXIT_DETAIL, detail);
+    this.setSlot(S.EXIT_ERROR, error);
+    return 0;
+  }
+  private fetchFault(address: number): 0 {
+    this.setSlot(S.FAULT_ADDRESS, address);
+    return this.exit(LEAVE.fault, VECTOR_PAGE_FAULT, this.mmu.errorCode);
+  }
+
+  /** Import `resolve` (see `backend-wasm/memory-layout.ts`). */
+  private resolve(): number {
+    const { cpu, code } = this;
+    const fuel = this.slot(L.FUEL);
+    if (fuel === 0) return this.exit(LEAVE.budget, 0, 0);
+    const eip = cpu.eip;
+    const linear = (eip + cpu.get(CODE_BASE)) >>> 0;
+    const user = cpu.get(S.CPL) === 3;
+    const flat = this.slot(L.FLAT_MODE) === 1;
+    if (!flat) {
+      const limit = cpu.get(S.SEGMENT_LIMIT + 4 * S.CS);
+      const attr = cpu.get(S.SEGMENT_ATTR + 4 * S.CS);
+      if (eip > limit || !(attr & DEFAULT_SIZE_32))
+        return this.exit(LEAVE.fault, VECTOR_GENERAL_PROTECTION, 0);
+    }
+    try {
+      const physical = this.mmu.translate(linear, false, user);
+      if (physical < 0) return this.fetchFault(linear);
+      this.setSlot(L.PAGE_BASE, eip - (linear & 0xfff));
+      let record = code.block(physical, linear, flat, user);
+      if (typeof record !== 'number') return this.fetchFault(record.address);
+      if (this.memory.u8[record + RECORD_LEFT]! > fuel)
+        record = code.scratch(physical, linear, flat, user, fuel);
+      if (typeof record !== 'number') return this.fetchFault(record.address);
+      return record;
+    } catch (error) {
+      if (error instanceof BadPageTable) return this.exit(LEAVE.badPageTable, linear, 0);
+      throw error;
+    }
+  }
+
+  counters(): Record<string, number> {
+    return {
+      'TLB misses': this.slot(L.TLB_MISSES) >>> 0,
+      'code lookups': this.slot(L.CODE_LOOKUPS) >>> 0,
+      'stores to code pages': this.slot(L.CODE_PAGE_STORES) >>> 0,
+      'blocks decoded': this.code.counts.blocks,
+      'instructions decoded': this.code.counts.instructions,
+      'code invalidations': this.code.counts.invalidations,
+      'code flushes': this.code.counts.flushes,
+    };
+  }
+}

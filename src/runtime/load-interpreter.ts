@@ -1,0 +1,37 @@
+/** Finds and compiles the interpreter that was built with the package. */
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { InterpreterForm } from '../backend-wasm/interpreter.js';
+import type { InterpreterModule } from './interpreter-engine.js';
+
+/** Files of the built interpreter, below the package's `dist`. */
+export const INTERPRETER_WASM = 'interpreter.wasm';
+export const INTERPRETER_FORMS = 'interpreter.json';
+
+/** The package's root: the nearest folder above this file that holds a package.json. */
+export function packageRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, 'package.json'))) {
+    const parent = dirname(folder);
+    if (parent === folder) throw new Error('package.json not found above the program');
+    folder = parent;
+  }
+  return folder;
+}
+
+let loaded: InterpreterModule | undefined;
+
+/** Reads and compiles the interpreter, once per process. Throws `Error` if the package was not built. */
+export function loadInterpreter(): InterpreterModule {
+  if (loaded) return loaded;
+  const dist = join(packageRoot(), 'dist');
+  const wasm = join(dist, INTERPRETER_WASM);
+  if (!existsSync(wasm))
+    throw new Error(`${wasm} is missing: the package has not been built (npm run build)`);
+  loaded = {
+    module: new WebAssembly.Module(readFileSync(wasm)),
+    forms: JSON.parse(readFileSync(join(dist, INTERPRETER_FORMS), 'utf8')) as InterpreterForm[],
+  };
+  return loaded;
+}

@@ -1,0 +1,226 @@
+/** The guest's page tables walked in TypeScript, and the pool of TLBs that the interpreter reads. */
+import * as S from '../frontend-x86/cpu-state.js';
+import * as L from '../backend-wasm/memory-layout.js';
+import type { CpuState } from './cpu.js';
+import { BadPageTable, type Mmu } from './engine.js';
+import type { MachineMemory } from './machine-memory.js';
+import {
+  BAD_DIRECTORY_FLAGS,
+  BAD_TABLE_FLAGS,
+  PTE_ACCESSED,
+  PTE_DIRTY,
+  PTE_PRESENT,
+  PTE_USER,
+  PTE_WRITABLE,
+} from './page-table-entry.js';
+
+const hex = (n: number): string => `0x${(n >>> 0).toString(16)}`;
+/** Context 0 is the linear mode's. */
+const LINEAR_CONTEXT = 0;
+const NO_ROOT = -1;
+
+export class GuestMmu implements Mmu {
+  pfnLimit: number;
+  private kernelStart = 0xc0000000;
+  root = NO_ROOT;
+  pae = false;
+  errorCode = 0;
+  /** Whose TLBs each context holds. */
+  private readonly owner = new Int32Array(L.TLB_CONTEXTS).fill(NO_ROOT);
+  private readonly lastUse = new Float64Array(L.TLB_CONTEXTS);
+  private uses = 0;
+  private context = LINEAR_CONTEXT;
+
+  constructor(
+    private readonly memory: MachineMemory,
+    private readonly cpu: CpuState,
+  ) {
+    this.pfnLimit = memory.limitBytes >>> 12;
+    this.flushAll();
+    this.setLinear();
+  }
+
+  get kernelAddress(): number {
+    return this.kernelStart;
+  }
+  set kernelAddress(address: number) {
+    this.kernelStart = address;
+    this.flushAll();
+  }
+
+  private slot(at: number, value: number): void {
+    this.memory.i32[at >> 2] = value;
+  }
+
+  /** Makes the TLB of the current privilege the current one, after CPL was changed from outside. */
+  selectTlb(): void {
+    const base = L.TLB_POOL + this.context * L.TLB_CONTEXT_BYTES;
+    this.slot(L.TLB_CONTEXT, base);
+    this.slot(L.TLB_BASE, this.cpu.get(S.CPL) === 3 ? base : base + L.TLB_BYTES);
+    this.slot(L.PFN_LIMIT, this.pfnLimit);
+    this.slot(L.PAGE_ROOT, this.root);
+    this.slot(L.PAGING_MODE, this.root === NO_ROOT ? 0 : this.pae ? 2 : 1);
+  }
+
+  setLinear(): void {
+    this.root = NO_ROOT;
+    this.context = LINEAR_CONTEXT;
+    this.selectTlb();
+  }
+
+  setPageTable(root: number, pae: boolean): void {
+    if (!this.memory.contains(root, pae ? 32 : 4096)) throw new BadPageTable(`page table at ${hex(root)}`);
+    if (pae !== this.pae) this.flushAll();
+    this.root = root;
+    this.pae = pae;
+    this.context = this.contextOf(root);
+    this.lastUse[this.context] = ++this.uses;
+    this.selectTlb();
+  }
+
+  private contextOf(root: number): number {
+    const known = this.owner.indexOf(root, LINEAR_CONTEXT + 1);
+    if (known > 0) return known;
+    let oldest = LINEAR_CONTEXT + 1;
+    for (let i = oldest + 1; i < L.TLB_CONTEXTS; i++)
+      if (this.lastUse[i]! < this.lastUse[oldest]!) oldest = i;
+    this.clear(oldest);
+    this.owner[oldest] = root;
+    return oldest;
+  }
+
+  private clear(context: number): void {
+    const at = L.TLB_POOL + context * L.TLB_CONTEXT_BYTES;
+    this.memory.u8.fill(0xff, at, at + L.TLB_CONTEXT_BYTES);
+  }
+
+  flushAll(): void {
+    this.memory.u8.fill(0xff, L.TLB_POOL, L.TLB_POOL + L.TLB_CONTEXTS * L.TLB_CONTEXT_BYTES);
+  }
+
+  flushUser(): void {
+    const base = L.TLB_POOL + this.context * L.TLB_CONTEXT_BYTES;
+    this.memory.u8.fill(0xff, base, base + L.TLB_BYTES);
+    this.dropWhere(base + L.TLB_BYTES, 0, this.kernelStart - 1);
+  }
+
+  /** Drops a TLB's entries for pages in [first, last]. */
+  private dropWhere(tlb: number, first: number, last: number): void {
+    const { i32 } = this.memory;
+    for (let e = tlb >> 2, end = e + TLB_DATA_WORDS; e < end; e += 4) {
+      const tag = i32[e]! >>> 0;
+      if (tag >= first && tag <= last) i32[e] = i32[e + 1] = -1;
+    }
+    const execution = (tlb + L.TLB_DATA_BYTES) >> 2;
+    for (let e = execution, end = e + 2 * L.TLB_ENTRIES; e < end; e += 2) {
+      const tag = i32[e]! >>> 0;
+      if (tag >= first && tag <= last) i32[e] = -1;
+    }
+  }
+
+  flushPage(root: number, address: number): void {
+    const everywhere = address >>> 0 >= this.kernelStart;
+    for (let context = LINEAR_CONTEXT + 1; context < L.TLB_CONTEXTS; context++) {
+      if (everywhere || this.owner[context] === root) {
+        const base = L.TLB_POOL + context * L.TLB_CONTEXT_BYTES;
+        this.dropPage(base, address);
+        this.dropPage(base + L.TLB_BYTES, address);
+      }
+    }
+  }
+
+  private dropPage(tlb: number, address: number): void {
+    const index = (address >>> 12) & (L.TLB_ENTRIES - 1);
+    const { i32 } = this.memory;
+    i32[(tlb >> 2) + 4 * index] = -1;
+    i32[(tlb >> 2) + 4 * index + 1] = -1;
+    i32[((tlb + L.TLB_DATA_BYTES) >> 2) + 2 * index] = -1;
+  }
+
+  flushTopLevel(root: number, index: number): void {
+    const bytes = this.pae ? 2 ** 30 : 2 ** 22;
+    const first = index * bytes;
+    const last = first + bytes - 1;
+    const everywhere = last >= this.kernelStart;
+    for (let context = LINEAR_CONTEXT + 1; context < L.TLB_CONTEXTS; context++) {
+      if (everywhere || this.owner[context] === root) {
+        const base = L.TLB_POOL + context * L.TLB_CONTEXT_BYTES;
+        this.dropWhere(base, first, last);
+        this.dropWhere(base + L.TLB_BYTES, first, last);
+      }
+    }
+  }
+
+  /** Enters a page whose code map is at `map` into the current execution TLB. */
+  setExecutable(linear: number, map: number): void {
+    const tlb = this.memory.i32[L.TLB_BASE >> 2]! + L.TLB_DATA_BYTES;
+    const e = (tlb >> 2) + 2 * ((linear >>> 12) & (L.TLB_ENTRIES - 1));
+    this.memory.i32[e] = linear & ~0xfff;
+    this.memory.i32[e + 1] = map;
+  }
+
+  /** Drops the write tags of a guest-physical page in all TLBs, so that its stores are looked at. */
+  dropWriteTags(pfn: number): void {
+    const { i32, u8 } = this.memory;
+    if (!(u8[L.PAGE_FLAGS + pfn]! & L.PAGE_WRITE_TAGGED)) return;
+    u8[L.PAGE_FLAGS + pfn]! &= ~L.PAGE_WRITE_TAGGED;
+    const host = (L.RAM + pfn * 4096) | 0;
+    for (let tlb = L.TLB_POOL, n = 0; n < 2 * L.TLB_CONTEXTS; n++, tlb += L.TLB_BYTES) {
+      for (let e = tlb >> 2, end = e + TLB_DATA_WORDS; e < end; e += 4) {
+        const tag = i32[e + 1]!;
+        if (tag !== -1 && ((tag + i32[e + 2]!) | 0) === host) i32[e + 1] = -1;
+      }
+    }
+  }
+
+  /** Forgets the execution TLBs, whose code maps are gone. */
+  flushExecution(): void {
+    for (let tlb = L.TLB_POOL, n = 0; n < 2 * L.TLB_CONTEXTS; n++, tlb += L.TLB_BYTES) {
+      this.memory.u8.fill(0xff, tlb + L.TLB_DATA_BYTES, tlb + L.TLB_BYTES);
+    }
+  }
+
+  private miss(present: number, write: boolean, user: boolean): number {
+    this.errorCode = present | (write ? 2 : 0) | (user ? 4 : 0);
+    return -1;
+  }
+
+  private entry(at: number, badFlags: number, address: number): number {
+    const entry = this.memory.read32(at);
+    if (!(entry & PTE_PRESENT)) return entry;
+    const high = this.pae ? this.memory.read32(at + 4) & 0x7fffffff : 0;
+    if (entry & badFlags || entry >>> 12 >= this.pfnLimit || high !== 0) {
+      throw new BadPageTable(`bad page table entry ${hex(entry)} for address ${hex(address)}`);
+    }
+    return entry;
+  }
+
+  translate(address: number, write: boolean, user: boolean): number {
+    const a = address >>> 0;
+    if (this.root === NO_ROOT) {
+      if (a >>> 12 >= this.pfnLimit) throw new BadPageTable(`address ${hex(a)} is beyond guest memory`);
+      return a;
+    }
+    let table = this.root;
+    if (this.pae) {
+      const top = this.entry(table + (a >>> 30) * 8, 0, a);
+      if (!(top & PTE_PRESENT)) return this.miss(0, write, user);
+      table = (top & ~0xfff) >>> 0;
+    }
+    const directoryAt = this.pae ? table + ((a >>> 21) & 0x1ff) * 8 : table + (a >>> 22) * 4;
+    const directory = this.entry(directoryAt, BAD_DIRECTORY_FLAGS, a);
+    if (!(directory & PTE_PRESENT)) return this.miss(0, write, user);
+    table = (directory & ~0xfff) >>> 0;
+    const at = this.pae ? table + ((a >>> 12) & 0x1ff) * 8 : table + ((a >>> 12) & 0x3ff) * 4;
+    const entry = this.entry(at, BAD_TABLE_FLAGS, a);
+    if (!(entry & PTE_PRESENT)) return this.miss(0, write, user);
+    const rights = directory & entry;
+    if ((user && !(rights & PTE_USER)) || (write && !(rights & PTE_WRITABLE)))
+      return this.miss(1, write, user);
+    const marked = entry | PTE_ACCESSED | (write ? PTE_DIRTY : 0);
+    if (marked !== entry) this.memory.write32(at, marked);
+    return ((entry & ~0xfff) >>> 0) + (a & 0xfff);
+  }
+}
+
+const TLB_DATA_WORDS = L.TLB_DATA_BYTES >> 2;
