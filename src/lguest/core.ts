@@ -1,0 +1,417 @@
+/**
+ * The Host: runs the guest, and does for it what the guest cannot do itself. Topics stand in files of their own; this
+ * one has the loop that ties them together.
+ */
+import * as S from '../frontend-x86/cpu-state.js';
+import { LEAVE } from '../frontend-x86/leave.js';
+import type { CpuState } from '../runtime/cpu.js';
+import { BadPageTable, type Engine } from '../runtime/engine.js';
+import { BadPhysicalAddress } from '../runtime/guest-memory.js';
+import type { GuestAbi } from './abi/abi.js';
+import { detectAbi } from './abi/detect.js';
+import { LINUX_3_10 } from './abi/linux-3.10.js';
+import { TSC_KHZ, type Clock } from './clock.js';
+import { cpuidPolicy, type CpuFeature } from './cpuid.js';
+import { Deadlines } from './deadlines.js';
+import { GuestDeath, hex } from './death.js';
+import { emulate, type Ports } from './emulate.js';
+import { Hypercalls } from './hypercalls.js';
+import {
+  HYPERCALL_VECTOR,
+  InterruptsAndTraps,
+  IRQS,
+  TIMER_IRQ,
+  VECTOR_GP,
+  VECTOR_PF,
+  VECTOR_UD,
+} from './interrupts-and-traps.js';
+import { LguestData } from './lguest-data.js';
+import { PageTables } from './page-tables.js';
+import { GUEST_PL, Segments } from './segments.js';
+
+export interface HostOptions {
+  readonly engine: Engine;
+  /** Control-memory address of GDT_BYTES bytes for the virtual GDT. */
+  readonly gdtAddress: number;
+  readonly clock: Clock;
+  /** The guest's ABI if it is not to be detected. */
+  readonly abi?: GuestAbi;
+  /** Whether its page tables have three levels, if that is not to be detected. */
+  readonly pae?: boolean;
+  readonly cpuFeatures?: readonly CpuFeature[];
+  /** A NOTIFY of guest-physical `address`. Returns true if a device took it, else it is early console output. */
+  readonly onNotify?: (address: number) => boolean;
+  /** Early console output; one character per byte. */
+  readonly onEarlyConsole?: (text: string) => void;
+  readonly ports?: Ports;
+  readonly log?: (line: string) => void;
+}
+
+export type ShutdownKind = 'poweroff' | 'restart' | 'panic';
+
+/** Why `Host.run` returned. The object is good until the next `run`. */
+export type HostEvent =
+  /** The instructions asked for were executed, or it is a good moment to look at the outside. */
+  | { readonly kind: 'budget' }
+  /** The guest sleeps until an interrupt; its own next one comes at `until` (nanoseconds of guest time). */
+  | { readonly kind: 'halted'; readonly until: number | undefined }
+  | { readonly kind: 'shutdown'; readonly what: ShutdownKind; readonly message: string }
+  /** Somebody called `requestAttention`. */
+  | { readonly kind: 'attention' };
+
+const BUDGET_EVENT: HostEvent = { kind: 'budget' };
+const ATTENTION_EVENT: HostEvent = { kind: 'attention' };
+
+const SHUTDOWN_RESTART = 2;
+/** What Linux says when it was told to switch off, and not before a panic. */
+const POWER_OFF_MESSAGE = 'Power down';
+
+/** Longest run of the engine; its contract allows 2^30. */
+const LONGEST_RUN = 1 << 24;
+/** Traps and hypercalls in a row without a finished instruction, after which `run` returns all the same. */
+const MOST_TURNS_WITHOUT_PROGRESS = 4096;
+
+/** CR0 as a guest that asks natively sees it: PG AM WP NE ET MP PE (Intel SDM vol. 3, 2.5). */
+const CR0 = 0x80050033;
+/** Where descriptor tables seem to stand: in the part of the virtual space that guests must not use. */
+const REPORTED_TABLES = 0xfffde000;
+const IDT_REPORTED_LIMIT = 256 * 8 - 1;
+const TSS_SELECTOR = 16 << 3;
+/** x87 and SSE control as after fninit and reset. */
+const FPU_CONTROL = 0x37f;
+const MXCSR = 0x1f80;
+
+export class Host {
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly segments: Segments;
+  readonly pageTables: PageTables;
+  readonly traps: InterruptsAndTraps;
+  readonly hypercalls: Hypercalls;
+  /** Timer and device completions. */
+  readonly deadlines = new Deadlines();
+
+  private readonly cpu: CpuState;
+  private guestAbi: GuestAbi | undefined;
+  private guestData: LguestData | undefined;
+  private shutdown: HostEvent | undefined;
+  private death: GuestDeath | undefined;
+  private attention = false;
+  /** Instruction count at which deadlines are to be looked at; recomputed when `deadlinesChanged`. */
+  private lookAtClock = Infinity;
+  private deadlinesChanged = true;
+  private emulated = 0;
+  private readonly haltedEvent: { kind: 'halted'; until: number | undefined } = {
+    kind: 'halted',
+    until: undefined,
+  };
+
+  constructor(readonly options: HostOptions) {
+    this.engine = options.engine;
+    this.clock = options.clock;
+    this.cpu = options.engine.cpu;
+    this.guestAbi = options.abi;
+    this.segments = new Segments(this.engine, options.gdtAddress);
+    this.pageTables = new PageTables(this.engine, options.pae);
+    this.traps = new InterruptsAndTraps(this.engine, this.segments, this.clock);
+    this.hypercalls = new Hypercalls(this);
+    this.engine.clock = (instructions) => this.clock.tsc(instructions);
+    this.engine.cpuid = cpuidPolicy(options.cpuFeatures);
+  }
+
+  /** The guest's ABI; before LGUEST_INIT the one it was said to have, or the reference row. */
+  get abi(): GuestAbi {
+    return this.guestAbi ?? LINUX_3_10;
+  }
+
+  /** The shared page. There is none before LGUEST_INIT. */
+  get data(): LguestData {
+    if (this.guestData === undefined) throw new Error('lguest_data is asked for before LGUEST_INIT');
+    return this.guestData;
+  }
+
+  get isShutDown(): boolean {
+    return this.shutdown !== undefined;
+  }
+
+  /** The state a guest starts in: all registers 0, flat segments at level 1, virtual = physical. */
+  start(entry: number): void {
+    const { cpu } = this;
+    for (let slot = 0; slot < S.CPU_STATE_BYTES; slot += 4) cpu.set(slot, 0);
+    cpu.eflags = S.F_IF | 2;
+    cpu.eip = entry >>> 0;
+    cpu.set(S.INTERRUPT_SHADOW, 0xffffffff);
+    cpu.set(S.GDT_REPORTED_BASE, REPORTED_TABLES);
+    cpu.set(S.IDT_REPORTED_BASE, REPORTED_TABLES + 0x1000);
+    cpu.set(S.IDT_REPORTED_LIMIT, IDT_REPORTED_LIMIT);
+    cpu.set(S.TR_SELECTOR, TSS_SELECTOR);
+    cpu.set(S.CR0_REPORTED, CR0);
+    cpu.set(S.FPU_CONTROL, FPU_CONTROL);
+    cpu.set(S.MXCSR, MXCSR);
+    this.engine.mmu.setLinear();
+    this.segments.start();
+  }
+
+  /** Makes interrupt `irq` (1..31; 0 is the timer) pending. It is delivered by the next `run`. */
+  raiseIrq(irq: number): void {
+    if (!Number.isInteger(irq) || irq < 0 || irq >= IRQS)
+      throw new RangeError(`there is no interrupt ${irq}`);
+    this.traps.raise(irq);
+  }
+
+  /** Calls `action` when guest time reaches `time` nanoseconds: exactly there with the virtual clock. */
+  schedule(time: number, action: () => void): void {
+    this.deadlines.add(time, action);
+    this.deadlinesChanged = true;
+  }
+
+  /** Takes back what `schedule` was asked for with this action. */
+  cancel(action: () => void): void {
+    this.deadlines.cancel(action);
+    this.deadlinesChanged = true;
+  }
+
+  /** Guest time in nanoseconds since power-on. */
+  now(): number {
+    return this.clock.now(this.engine.instructions);
+  }
+
+  /** Makes a `run` in progress, or else the next one, return `attention` soon. */
+  requestAttention(): void {
+    this.attention = true;
+    this.engine.requestAttention();
+  }
+
+  /**
+   * Runs the guest for at most `maxInstructions`.
+   * @throws GuestDeath when the guest cannot go on; every later call throws the same.
+   */
+  run(maxInstructions: number): HostEvent {
+    if (this.death !== undefined) throw this.death;
+    try {
+      return this.loop(this.engine.instructions + maxInstructions);
+    } catch (error) {
+      if (error instanceof GuestDeath) {
+        this.death = error;
+      } else if (error instanceof BadPageTable || error instanceof BadPhysicalAddress) {
+        this.death = new GuestDeath(error.message, this.cpu.eip);
+      } else {
+        throw error;
+      }
+      throw this.death;
+    }
+  }
+
+  private loop(end: number): HostEvent {
+    const { engine, cpu, traps } = this;
+    // While the guest slept or was not run, the host's time went on without instructions.
+    if (this.clock.kind === 'realtime') this.deadlinesChanged = true;
+    let turns = 0;
+    let lastCount = -1;
+    for (;;) {
+      if (this.shutdown !== undefined) return this.shutdown;
+      if (this.attention) {
+        this.attention = false;
+        return ATTENTION_EVENT;
+      }
+      const count = engine.instructions;
+      if (this.deadlinesChanged || count >= this.lookAtClock) this.lookAtDeadlines(count);
+      if (traps.lookNow || (traps.lookInterval !== 0 && count % traps.lookInterval === 0)) traps.look();
+      if (traps.halted) {
+        const until = this.deadlines.next;
+        if (until !== Infinity && this.clock.skipTo(until, count)) {
+          this.deadlinesChanged = true;
+          if (++turns <= MOST_TURNS_WITHOUT_PROGRESS) continue;
+          return BUDGET_EVENT;
+        }
+        this.haltedEvent.until = until === Infinity ? undefined : until;
+        return this.haltedEvent;
+      }
+      if (count >= end) return BUDGET_EVENT;
+      if (count !== lastCount) {
+        lastCount = count;
+        turns = 0;
+      } else if (++turns > MOST_TURNS_WITHOUT_PROGRESS) {
+        // A guest whose trap handler traps on its first instruction must not keep the host from other work.
+        return BUDGET_EVENT;
+      }
+      let budget = Math.min(end - count, this.lookAtClock - count, LONGEST_RUN);
+      const interval = traps.lookInterval;
+      if (interval !== 0) budget = Math.min(budget, interval - (count % interval));
+      if (cpu.get(S.FLAGS_SYSTEM) & S.F_TF) {
+        this.singleStep();
+        continue;
+      }
+      const reason = engine.run(budget);
+      if (reason === LEAVE.budget) continue;
+      if (reason === LEAVE.attention) {
+        this.attention = false;
+        return ATTENTION_EVENT;
+      }
+      this.leave(reason);
+    }
+  }
+
+  /** One instruction with EFLAGS.TF set; the #DB comes after it unless it ended otherwise or shadows the next. */
+  private singleStep(): void {
+    const { engine, cpu } = this;
+    const before = engine.instructions;
+    const reason = engine.run(1);
+    if (reason === LEAVE.budget || reason === LEAVE.attention) {
+      if (reason === LEAVE.attention) this.attention = true;
+      if (engine.instructions !== before && cpu.get(S.INTERRUPT_SHADOW) !== cpu.eip) {
+        this.traps.deliverDebugTrap(true);
+        this.traps.lookNow = true;
+      }
+      return;
+    }
+    this.leave(reason);
+  }
+
+  /** Serves what the engine stopped for. Interrupts are looked at afterwards. */
+  private leave(reason: number): void {
+    const { engine, cpu, traps } = this;
+    traps.lookNow = true;
+    switch (reason) {
+      case LEAVE.fault:
+        this.fault(cpu.get(S.EXIT_DETAIL), cpu.get(S.EXIT_ERROR));
+        return;
+      case LEAVE.int: {
+        const vector = cpu.get(S.EXIT_DETAIL) & 0xff;
+        if (vector === HYPERCALL_VECTOR) {
+          if (traps.mayMakeHypercall()) this.hypercall();
+        } else if (traps.softwareInterrupt(vector, cpu.get(S.EXIT_NEXT))) {
+          engine.instructions++;
+        }
+        return;
+      }
+      case LEAVE.trap:
+        if (traps.softwareInterrupt(cpu.get(S.EXIT_DETAIL) & 0xff, cpu.get(S.EXIT_NEXT)))
+          engine.instructions++;
+        return;
+      case LEAVE.icebp:
+        cpu.eip = cpu.get(S.EXIT_NEXT);
+        engine.instructions++;
+        traps.deliverDebugTrap(false);
+        return;
+      case LEAVE.vmcall:
+        if (cpu.get(S.CPL) === GUEST_PL && (this.guestAbi === undefined || this.guestAbi.vmcall)) {
+          this.hypercall();
+        } else {
+          traps.deliverTrap(VECTOR_UD, 0);
+        }
+        return;
+      case LEAVE.debugRegister: {
+        const detail = cpu.get(S.EXIT_DETAIL);
+        // Writes have no effect: breakpoints would be the Host's.
+        if (detail >>> 8 === 0) cpu.setReg(detail & 7, traps.readDebugRegister((detail >>> 4) & 7));
+        cpu.eip = cpu.get(S.EXIT_NEXT);
+        engine.instructions++;
+        return;
+      }
+      case LEAVE.badPageTable:
+        throw new GuestDeath(
+          `bad page table entry ${hex(cpu.get(S.EXIT_ERROR))} for address ${hex(cpu.get(S.EXIT_DETAIL))}`,
+          cpu.eip,
+        );
+      default:
+        throw new Error(`the engine stopped for the unknown reason ${reason} at eip ${hex(cpu.eip)}`);
+    }
+  }
+
+  private fault(vector: number, errorCode: number): void {
+    if (vector === VECTOR_PF) {
+      this.traps.deliverPageFault(this.cpu.get(S.FAULT_ADDRESS), errorCode);
+    } else if (
+      vector === VECTOR_GP &&
+      errorCode === 0 &&
+      emulate(this.engine, this.abi, this.options.ports)
+    ) {
+      this.engine.instructions++;
+      this.emulated++;
+    } else {
+      this.traps.deliverTrap(vector, errorCode);
+    }
+  }
+
+  private hypercall(): void {
+    const next = this.cpu.get(S.EXIT_NEXT);
+    this.hypercalls.execute();
+    this.cpu.eip = next;
+    this.engine.instructions++;
+  }
+
+  private lookAtDeadlines(count: number): void {
+    const { deadlines, clock } = this;
+    if (deadlines.next !== Infinity && deadlines.fire(clock.now(count))) this.traps.raise(TIMER_IRQ);
+    this.deadlinesChanged = false;
+    const { next } = deadlines;
+    // What an action asked for at a time that is over comes after the next instruction.
+    this.lookAtClock =
+      next === Infinity ? Infinity : count + Math.max(1, clock.instructionsUntil(next, count));
+  }
+
+  // What hypercalls do to the Host as a whole.
+
+  /** LGUEST_INIT: finds out which guest this is, takes its shared page and introduces the machine. */
+  initialize(): GuestAbi {
+    const { cpu, engine, options } = this;
+    const detected = this.guestAbi ?? detectAbi(engine.memory, (register) => cpu.reg(register));
+    const abi = detected ?? LINUX_3_10;
+    const address = cpu.reg(abi.argumentRegisters[0]);
+    if (!engine.memory.contains(address, abi.data.size)) {
+      throw new GuestDeath(`lguest_data at ${hex(address)} is outside guest memory`, cpu.eip);
+    }
+    this.guestAbi = abi;
+    const data = new LguestData(engine.memory, abi, address);
+    this.guestData = data;
+    this.traps.data = data;
+    this.pageTables.setKernelAddress(data.kernelAddress);
+    if (data.syscallVector < 32 || data.syscallVector > 255) {
+      throw new GuestDeath(`bad system call vector ${hex(data.syscallVector)} in lguest_data`, cpu.eip);
+    }
+    data.introduce(abi.reserveMem[this.pageTables.isPae ? 1 : 0], TSC_KHZ);
+    this.traps.writeTime(data);
+    const how =
+      options.abi !== undefined ? 'as told' : detected ? 'by its lguest_data' : 'for want of a better match';
+    options.log?.(`guest interface: Linux ${abi.name} (${how}), lguest_data at ${hex(address)}`);
+    return abi;
+  }
+
+  /** SHUTDOWN. A panic comes as "power off" too: only the string tells. */
+  shutDown(message: string, kind: number): void {
+    const what =
+      kind === SHUTDOWN_RESTART ? 'restart' : message.includes(POWER_OFF_MESSAGE) ? 'poweroff' : 'panic';
+    this.shutdown = { kind: 'shutdown', what, message };
+  }
+
+  /** TS: virtual CR0.TS, so that the next floating point instruction raises #NM. */
+  setTaskSwitched(on: boolean): void {
+    this.cpu.set(S.CR0_TS, on ? 1 : 0);
+  }
+
+  /** SET_CLOCKEVENT: the timer's interrupt `delta` nanoseconds from now, 0 = never. */
+  setClockEvent(delta: number): void {
+    this.deadlines.timer = delta === 0 ? Infinity : this.now() + delta;
+    this.deadlinesChanged = true;
+  }
+
+  /** Counters for `--stats`, by name; only what is not 0. */
+  counters(): Record<string, number> {
+    const result: Record<string, number> = {};
+    const put = (name: string, value: number): void => {
+      if (value !== 0) result[name] = value;
+    };
+    const { hypercalls, traps } = this;
+    hypercalls.direct.forEach((value, number) => put(`hypercall ${this.hypercallName(number)}`, value));
+    hypercalls.ring.forEach((value, number) => put(`ring hypercall ${this.hypercallName(number)}`, value));
+    traps.trapsDelivered.forEach((value, vector) => put(`trap ${vector}`, value));
+    traps.irqsDelivered.forEach((value, irq) => put(`interrupt ${irq}`, value));
+    put('emulated instructions', this.emulated);
+    return result;
+  }
+
+  private hypercallName(number: number): string {
+    return this.abi.hypercalls[number] ?? String(number);
+  }
+}

@@ -1,0 +1,159 @@
+/** Hypercalls: what each one does, and the ring in which a guest leaves those that can wait. */
+import type { GuestAbi, HypercallName } from './abi/abi.js';
+import type { Host } from './core.js';
+import { GuestDeath, hex } from './death.js';
+
+type Handler = (host: Host, a1: number, a2: number, a3: number, a4: number) => void;
+
+/** One handler per name. Arguments are unsigned 32-bit numbers; each is checked where it is used, once. */
+const HANDLERS: Readonly<Record<Exclude<HypercallName, 'LGUEST_INIT'>, Handler>> = {
+  // Its one effect, to drain the ring, comes before it.
+  FLUSH_ASYNC: () => undefined,
+  // Likewise: interrupts are looked at after every hypercall.
+  SEND_INTERRUPTS: () => undefined,
+  SHUTDOWN: (host, address, kind) => host.shutDown(hostString(host, address, SHUTDOWN_BYTES), kind),
+  CRASH: (host, address) => host.shutDown(hostString(host, address, SHUTDOWN_BYTES), SHUTDOWN_POWER_OFF),
+  LOAD_GDT: (host, address, entries) => host.segments.loadTable(address, entries),
+  LOAD_GDT_ENTRY: (host, index, low, high) => host.segments.loadEntry(index, low, high),
+  LOAD_TLS: (host, address) => host.segments.loadTls(address),
+  LOAD_IDT_ENTRY: (host, index, low, high) => host.traps.loadIdtEntry(index, low, high),
+  SET_STACK: (host, selector, pointer, pages) => host.traps.setStack(selector, pointer, pages),
+  TS: (host, set) => host.setTaskSwitched(set !== 0),
+  SET_CLOCKEVENT: (host, delta) => host.setClockEvent(delta),
+  HALT: (host) => host.traps.halt(),
+  NEW_PGTABLE: (host, root) => host.pageTables.newPageTable(root),
+  FLUSH_TLB: (host, everything) => host.pageTables.flush(everything !== 0),
+  SET_PTE: (host, root, address) => host.pageTables.setPte(root, address),
+  SET_PGD: (host, root, index) => host.pageTables.setPgd(root, index),
+  SET_PMD: (host) => host.pageTables.setPmd(),
+  NOTIFY: (host, address) => notify(host, address),
+};
+
+const SHUTDOWN_POWER_OFF = 1;
+const SHUTDOWN_BYTES = 128;
+/** Early console: Linux sends 16 characters at a time, others may send more. */
+const CONSOLE_BYTES = 4096;
+
+/** A string of the guest, ended by NUL, by the end of guest memory or after `limit` bytes. Bytes are characters. */
+function hostString(host: Host, address: number, limit: number): string {
+  const { memory } = host.engine;
+  if (!memory.contains(address, 1)) {
+    throw new GuestDeath(`string at ${hex(address)} is outside guest memory`, host.engine.cpu.eip);
+  }
+  const bytes = memory.view(address, Math.min(limit, memory.limitBytes - address));
+  let text = '';
+  for (const byte of bytes) {
+    if (byte === 0) break;
+    text += String.fromCharCode(byte);
+  }
+  return text;
+}
+
+/** A device bus that knows the address takes the NOTIFY; else the address is that of a string to print. */
+function notify(host: Host, address: number): void {
+  if (host.options.onNotify?.(address) === true) return;
+  host.options.onEarlyConsole?.(hostString(host, address, CONSOLE_BYTES));
+}
+
+const RING_ENTRIES = 64;
+const RING_FREE = 0xff;
+/** Numbers above this are unknown in every ABI. */
+const HIGHEST_NUMBER = 31;
+
+export class Hypercalls {
+  /** Executed calls by number: made directly, and through the ring. */
+  readonly direct = new Float64Array(HIGHEST_NUMBER + 1);
+  readonly ring = new Float64Array(HIGHEST_NUMBER + 1);
+
+  private readonly handlers: (Handler | undefined)[] = new Array<Handler | undefined>(
+    HIGHEST_NUMBER + 1,
+  ).fill(undefined);
+  private abi: GuestAbi | undefined = undefined;
+  /** Guest-physical address of lguest_data. */
+  private data = 0;
+  /** The Host's cursor in the ring. */
+  private next = 0;
+
+  constructor(private readonly host: Host) {}
+
+  /** The hypercall that the guest's registers ask for. */
+  execute(): void {
+    const { host } = this;
+    const { cpu } = host.engine;
+    const number = cpu.reg(0);
+    if (this.abi === undefined) {
+      if (number !== 1) {
+        throw new GuestDeath(`hypercall ${number} before LGUEST_INIT`, cpu.eip);
+      }
+      this.direct[1]!++;
+      this.initialize();
+      return;
+    }
+    this.drainRing(this.abi);
+    if (host.isShutDown) return;
+    const [r1, r2, r3, r4] = this.abi.argumentRegisters;
+    this.dispatch(
+      this.direct,
+      number,
+      cpu.reg(r1),
+      r2 < 0 ? 0 : cpu.reg(r2),
+      r3 < 0 ? 0 : cpu.reg(r3),
+      r4 < 0 ? 0 : cpu.reg(r4),
+    );
+  }
+
+  /** LGUEST_INIT: whose ABI this is, and where the shared page stands. */
+  private initialize(): void {
+    const abi = this.host.initialize();
+    this.abi = abi;
+    this.data = this.host.data.address;
+    for (const [number, name] of Object.entries(abi.hypercalls)) {
+      this.handlers[Number(number)] = name === 'LGUEST_INIT' ? alreadyInitialized : HANDLERS[name];
+    }
+  }
+
+  /**
+   * Performs what stands in the ring, in order, at most one turn of it. Status and entry are read afresh, and the entry
+   * is copied before it is judged. Devices act at once here, so that a NOTIFY is no reason to stop early.
+   */
+  private drainRing(abi: GuestAbi): void {
+    const { memory } = this.host.engine;
+    const statuses = this.data + abi.data.hcallStatus;
+    const entries = this.data + abi.data.hcalls;
+    const [o0, o1, o2, o3, o4] = abi.ringOffsets;
+    for (let i = 0; i < RING_ENTRIES; i++) {
+      const at = this.next;
+      if (memory.read8(statuses + at) === RING_FREE) return;
+      const entry = entries + at * abi.ringEntryBytes;
+      const number = memory.read32(entry + o0);
+      const a1 = memory.read32(entry + o1);
+      const a2 = memory.read32(entry + o2);
+      const a3 = memory.read32(entry + o3);
+      const a4 = o4 < 0 ? 0 : memory.read32(entry + o4);
+      this.next = (at + 1) % RING_ENTRIES;
+      this.dispatch(this.ring, number, a1, a2, a3, a4);
+      memory.write8(statuses + at, RING_FREE);
+      if (this.host.isShutDown) return;
+    }
+  }
+
+  private dispatch(
+    counters: Float64Array,
+    number: number,
+    a1: number,
+    a2: number,
+    a3: number,
+    a4: number,
+  ): void {
+    const handler = number <= HIGHEST_NUMBER ? this.handlers[number] : undefined;
+    if (handler === undefined) {
+      throw new GuestDeath(`unknown hypercall ${number}`, this.host.engine.cpu.eip);
+    }
+    counters[number]!++;
+    handler(this.host, a1, a2, a3, a4);
+  }
+}
+
+function alreadyInitialized(host: Host): void {
+  throw new GuestDeath('LGUEST_INIT a second time', host.engine.cpu.eip);
+}
