@@ -1,0 +1,21 @@
+/** Makes the engine of a machine. */
+import type { Engine } from './engine.js';
+import { InterpreterEngine } from './interpreter-engine.js';
+import { loadInterpreter } from './load-interpreter.js';
+import { ReferenceEngine } from './reference-engine.js';
+
+export type EngineKind = 'interp' | 'reference';
+
+export interface EngineOptions {
+  /** Bytes of guest RAM: 4096 .. 2 GiB, a multiple of 4096. */
+  readonly ramBytes: number;
+  /** 4-KiB device pages above RAM. */
+  readonly devicePages: number;
+  /** Default `interp`. */
+  readonly kind?: EngineKind;
+}
+
+export function createEngine({ ramBytes, devicePages, kind = 'interp' }: EngineOptions): Engine {
+  if (kind === 'reference') return new ReferenceEngine({ ramBytes, devicePages });
+  return new InterpreterEngine({ ramBytes, devicePages, interpreter: loadInterpreter() });
+}
