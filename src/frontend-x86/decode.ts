@@ -145,9 +145,10 @@ function install(row: Row, compiled: DecodeRow, opcode: number, map: number): vo
   }
 }
 
-/** Rows with a mandatory prefix, an exact modrm byte, a modrm.reg go before the general ones. */
+/** Rows with a mandatory prefix, an exact modrm byte, a modrm.reg, a single opcode go before the general ones. */
 function exactness(row: Row): number {
-  return (row.prefix === 'any' ? 0 : 4) + (row.modrm >= 0 ? 2 : 0) + (row.reg >= 0 ? 1 : 0);
+  const place = (row.modrm >= 0 ? 2 : 0) + (row.reg >= 0 ? 1 : 0) - (row.opcodeRegister ? 1 : 0);
+  return (row.prefix === 'any' ? 0 : 8) + place;
 }
 
 ROWS.map((row, n) => ({ row, compiled: new DecodeRow(row, VARIANTS[n]!) }))

@@ -13,6 +13,7 @@ import {
   type InstructionOperand,
   type OperandSize,
 } from './instruction.js';
+import { CONDITIONS, SEGMENT_NAMES } from './names.js';
 import { ROWS, type Row } from './opcodes.js';
 
 export { fieldValue } from './decoded-instruction.js';
@@ -25,6 +26,10 @@ export interface Variant {
   readonly form: number;
   /** Operands as an assembler shows them: also where the form has none because they are never looked at. */
   readonly shown: readonly InstructionOperand[];
+  /** What the prefixes say, likewise. */
+  readonly operandSize: 2 | 4;
+  readonly addressSize: 2 | 4;
+  readonly rep: Instruction['rep'];
   readonly symbolic: Instruction;
 }
 
@@ -61,7 +66,6 @@ function imm(value: Operand, size: OperandSize): InstructionOperand {
   return { kind: 'imm', value, size };
 }
 
-const SEGMENT_NAMES = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS'];
 /** Bytes of the operand codes' last letters; `v` and `z` are the operand size. */
 const WIDTHS: Readonly<Record<string, OperandSize>> = { b: 1, w: 2, d: 4, q: 8, x: 16 };
 /** Memory operands with widths of their own. */
@@ -134,7 +138,8 @@ function operandOf(code: string, row: Row, size: 2 | 4, shape: Shape): Instructi
     case 'Dd':
       return { kind: 'dreg', number: row.ordinal };
   }
-  if (SEGMENT_NAMES.includes(code)) return { kind: 'sreg', number: SEGMENT_NAMES.indexOf(code) };
+  const segment = SEGMENT_NAMES.indexOf(code.toLowerCase());
+  if (segment >= 0) return { kind: 'sreg', number: segment };
   if (code in MEMORY_BYTES) return memory(shape, MEMORY_BYTES[code]!);
   switch (code[0]) {
     case 'E':
@@ -202,6 +207,10 @@ const formByKey = new Map<string, number>();
 /** Ops that never look at their operands, so that all their rows are one form. */
 const OPERANDLESS = new Set(['nop', 'privileged', 'ud', 'too_long']);
 
+function repOf(bits: number): Instruction['rep'] {
+  return bits & VARIANT_REP ? 'rep' : bits & VARIANT_REPNE ? 'repne' : 'none';
+}
+
 function symbolicOf(
   row: Row,
   bits: number,
@@ -223,7 +232,7 @@ function symbolicOf(
     operands: bare ? [] : shown,
     operandSize: bare ? 4 : isByte ? 1 : size,
     addressSize: address16 && !bare ? 2 : 4,
-    rep: bare ? 'none' : bits & VARIANT_REP ? 'rep' : bits & VARIANT_REPNE ? 'repne' : 'none',
+    rep: bare ? 'none' : repOf(bits),
     lock: false,
     segment: usesSegment ? FIELD.segment : DS,
     segmentBase: usesSegment ? FIELD.segmentBase : SEGMENT_BASE + 4 * DS,
@@ -242,16 +251,23 @@ function keyOf(i: Instruction): string {
 function addVariant(row: Row, bits: number, shape: Shape): Variant {
   const { symbolic, shown } = symbolicOf(row, bits, shape);
   const key = keyOf(symbolic);
-  let form = formByKey.get(key);
-  if (form === undefined) {
-    form = forms.length;
+  const known = formByKey.get(key);
+  const form = known ?? forms.length;
+  const variant: Variant = {
+    row,
+    shape,
+    form,
+    shown,
+    operandSize: bits & VARIANT_SIZE_16 ? 2 : 4,
+    addressSize: bits & VARIANT_ADDRESS_16 || shape === AddressShape.general16 ? 2 : 4,
+    rep: repOf(bits),
+    symbolic: known === undefined ? { ...symbolic, form } : forms[known]!.symbolic,
+  };
+  if (known === undefined) {
     formByKey.set(key, form);
-    const named: Instruction = { ...symbolic, form };
-    const variant: Variant = { row, shape, form, shown, symbolic: named };
-    forms.push({ symbolic: named, variant, bits });
-    return variant;
+    forms.push({ symbolic: variant.symbolic, variant, bits });
   }
-  return { row, shape, form, shown, symbolic: forms[form]!.symbolic };
+  return variant;
 }
 
 function variantsOf(row: Row): (Variant | undefined)[] {
@@ -349,7 +365,7 @@ function operandName(o: InstructionOperand, operandSize: number): string {
     case 'far':
       return 'far';
     case 'sreg':
-      return SEGMENT_NAMES[o.number]!.toLowerCase();
+      return SEGMENT_NAMES[o.number]!;
     case 'creg':
       return `cr${o.number}`;
     case 'dreg':
@@ -358,8 +374,6 @@ function operandName(o: InstructionOperand, operandSize: number): string {
       return `st${o.number}`;
   }
 }
-
-const CONDITIONS = ['o', 'no', 'b', 'ae', 'e', 'ne', 'be', 'a', 's', 'ns', 'p', 'np', 'l', 'ge', 'le', 'g'];
 
 /** A form's name for people, such as `add.32 [base],reg`; no two forms share one. */
 export function formName(form: number | Instruction): string {

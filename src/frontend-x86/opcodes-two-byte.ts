@@ -15,7 +15,7 @@ export const TWO_BYTE = `
 01/3    lidt=privileged Ms      priv
 01/4    smsw    EvMw    rare
 01/6    lmsw=privileged Ew      priv
-01/7    invlpg=privileged M     priv
+01/7    invlpg=privileged M8    priv
 01:c1   vmcall  -       end
 02      lar     Gv,Ew   rare
 03      lsl     Gv,Ew   rare
@@ -63,10 +63,10 @@ a9      pop     GS      sized stack end
 ab      bts     Ev,Gv   lock rare
 ac      shrd    Ev,Gv,uIb  rare
 ad      shrd    Ev,Gv,CL   rare
-ae:e8+  lfence=nop  -
-ae:f0+  mfence=nop  -
-ae:f8+  sfence=nop  -
-ae/7    clflush=nop  M8
+np.ae:e8+  lfence=nop  -
+np.ae:f0+  mfence=nop  -
+np.ae:f8+  sfence=nop  -
+np.ae/7    clflush=nop  M8
 af      imul    Gv,Ev
 b0      cmpxchg Eb,Gb   lock rare
 b1      cmpxchg Ev,Gv   lock
