@@ -14,7 +14,7 @@ import {
   FLAG_RESULT,
   FLAGS_SYSTEM,
 } from '../cpu-state.js';
-import type { Value } from '../../ir/ir.js';
+import type { IrFunction, Value } from '../../ir/ir.js';
 import type { Builder } from '../../ir/builder.js';
 
 type Name = 'i32.and' | 'i32.or' | 'i32.xor' | 'i32.shl' | 'i32.shr_u' | 'i32.shr_s';
@@ -82,3 +82,5 @@ export const EFLAGS_SET = defineFunction('eflags_set', ['i32', 'i32'], 'void', f
   const changed = b.pure('i32.and', b.pure('i32.xor', old, wanted), changeable);
   b.put32(FLAGS_SYSTEM, b.pure('i32.xor', old, changed));
 });
+
+export const FLAG_FUNCTIONS: readonly IrFunction[] = [STATUS_GET, STATUS_SET, EFLAGS_GET, EFLAGS_SET];

@@ -2,18 +2,30 @@
 import type { Builder } from '../../ir/builder.js';
 import type { Instruction } from '../instruction.js';
 import { ALU } from './alu.js';
+import { BCD } from './bcd.js';
+import { BITS } from './bits.js';
 import { Lifter, type LiftTable } from './context.js';
 import { CONTROL, CONTROL_FALLS_THROUGH } from './control.js';
 import { MOVE } from './move.js';
+import { MULDIV } from './muldiv.js';
 import { SEGMENT, SEGMENT_LOADS } from './segment.js';
+import { SHIFT } from './shift.js';
 import { STACK } from './stack.js';
+import { STRING } from './string.js';
+import { SYSTEM, SYSTEM_ENDS } from './system.js';
 
 export const LIFTS: LiftTable = {
   ...MOVE,
   ...ALU,
+  ...SHIFT,
+  ...MULDIV,
+  ...BITS,
+  ...STRING,
+  ...BCD,
   ...STACK,
   ...CONTROL,
   ...SEGMENT,
+  ...SYSTEM,
 };
 
 /** The lifter of each builder: instructions lifted into one builder share what is known about the flags. */
@@ -34,6 +46,7 @@ export function lift(b: Builder, i: Instruction): void {
 const ENDS: ReadonlySet<string> = new Set([
   ...Object.keys(CONTROL).filter((op) => !CONTROL_FALLS_THROUGH.has(op)),
   ...SEGMENT_LOADS,
+  ...SYSTEM_ENDS,
   'popf',
   'popfd',
 ]);
@@ -42,5 +55,5 @@ const ENDS: ReadonlySet<string> = new Set([
 export function endsBlock(i: Instruction): boolean {
   if (ENDS.has(i.op)) return true;
   if (i.op === 'mov' || i.op === 'pop') return i.operands[0]?.kind === 'sreg';
-  return false;
+  return i.rep !== 'none' && i.op in STRING;
 }
