@@ -5,7 +5,7 @@
  *
  * A rom is a directory with C (`*.c`) and assembly (`*.S`) files; the image is `<name>/<name>.elf`, an ELF32 executable
  * without symbols, linked with the small kernel in `lib/` unless the directory has a linker script of its own
- * (`<name>.lds`), in which case it stands alone. Files whose names contain "user" are linked for ring 3.
+ * (`<name>.lds`), in which case it stands alone. Files whose names start with "user" (and `bench-programs.c`) are linked for ring 3.
  * Sources that belong to another rom are named in a file `sources`, one path per line.
  * `--check` builds into a temporary directory and compares with the committed images; different compilers
  * give different bytes, so it is a check for the compiler named in `test/roms/compiler.txt` and is skipped for others.
@@ -53,7 +53,7 @@ function gcc(options) {
 
 /** Compiles one source to an object in `directory`, its name unique by the folder it came from. */
 function compile(source, directory) {
-  const object = join(directory, `${basename(join(source, '..'))}-${basename(source)}.o`);
+  const object = join(directory, `${basename(join(source, '..'))}.${basename(source)}.o`);
   if (!existsSync(object)) gcc([...COMPILE, '-c', source, '-o', object]);
   return object;
 }
