@@ -30,6 +30,7 @@ export interface Variant {
   readonly operandSize: 2 | 4;
   readonly addressSize: 2 | 4;
   readonly rep: Instruction['rep'];
+  readonly flat: boolean;
   readonly symbolic: Instruction;
 }
 
@@ -198,8 +199,8 @@ function shapesOf(row: Row): Shape[] {
 
 interface Form {
   readonly symbolic: Instruction;
+  /** The first that has this form. */
   readonly variant: Variant;
-  readonly bits: number;
 }
 const forms: Form[] = [];
 const formByKey = new Map<string, number>();
@@ -261,11 +262,12 @@ function addVariant(row: Row, bits: number, shape: Shape): Variant {
     operandSize: bits & VARIANT_SIZE_16 ? 2 : 4,
     addressSize: bits & VARIANT_ADDRESS_16 || shape === AddressShape.general16 ? 2 : 4,
     rep: repOf(bits),
+    flat: (bits & VARIANT_SEGMENTED) === 0,
     symbolic: known === undefined ? { ...symbolic, form } : forms[known]!.symbolic,
   };
   if (known === undefined) {
     formByKey.set(key, form);
-    forms.push({ symbolic: variant.symbolic, variant, bits });
+    forms.push({ symbolic: variant.symbolic, variant });
   }
   return variant;
 }
@@ -303,10 +305,10 @@ function variantsOf(row: Row): (Variant | undefined)[] {
   return Array.from(variants);
 }
 
-function specialRow(mnemonic: string): Row {
+function specialRow(mnemonic: string, opcode: number): Row {
   return {
-    map: 0,
-    opcode: -1,
+    map: 1,
+    opcode,
     opcodeRegister: false,
     prefix: 'any',
     hasModrm: false,
@@ -323,9 +325,9 @@ function specialRow(mnemonic: string): Row {
 }
 
 /** An undefined instruction: raises #UD. */
-export const UNDEFINED = addVariant(specialRow('ud'), REGISTER, REGISTER);
+export const UNDEFINED = addVariant(specialRow('ud', 0x0b), REGISTER, REGISTER);
 /** More than 15 bytes: raises #GP(0) (Intel SDM vol. 2, 2.3.11). */
-export const TOO_LONG = addVariant(specialRow('too_long'), REGISTER, REGISTER);
+export const TOO_LONG = addVariant(specialRow('too_long', 0), REGISTER, REGISTER);
 
 /** Per row of `ROWS`: its variants by number. */
 export const VARIANTS: readonly (readonly (Variant | undefined)[])[] = ROWS.map(variantsOf);
@@ -337,6 +339,13 @@ export function symbolic(form: number | Instruction): Instruction {
   const found = forms[typeof form === 'number' ? form : form.form];
   if (found === undefined) throw new RangeError(`no instruction form ${String(form)}`);
   return found.symbolic;
+}
+
+/** The first row and its variant that have this form. Throws RangeError for a form that does not exist. */
+export function formVariant(form: number): Variant {
+  const found = forms[form];
+  if (found === undefined) throw new RangeError(`no instruction form ${form}`);
+  return found.variant;
 }
 
 /** All forms in order of their numbers. */
