@@ -52,7 +52,8 @@ function hostString(host: Host, address: number, limit: number): string {
 /** A device bus that knows the address takes the NOTIFY; else the address is that of a string to print. */
 function notify(host: Host, address: number): void {
   if (host.options.onNotify?.(address) === true) return;
-  host.options.onEarlyConsole?.(hostString(host, address, CONSOLE_BYTES));
+  const text = hostString(host, address, CONSOLE_BYTES);
+  host.options.onEarlyConsole?.(text);
 }
 
 const RING_ENTRIES = 64;

@@ -1,0 +1,55 @@
+import { RealtimeClock, VirtualClock } from './clock.js';
+import { Deadlines } from './deadlines.js';
+
+test('virtual time is the instruction count and what was skipped', () => {
+  const clock = new VirtualClock(0, 0.4);
+  expect(clock.now(10)).toBe(4);
+  expect(clock.instructionsUntil(100, 10)).toBe(240);
+  clock.skipTo(1000, 10);
+  expect(clock.now(10)).toBe(1000);
+  expect(clock.tsc(10)).toBe(1000n);
+  for (const deadline of [1001, 1003, 1e9]) {
+    const count = 10 + clock.instructionsUntil(deadline, 10);
+    expect(clock.now(count)).toBeGreaterThanOrEqual(deadline);
+    expect(clock.now(count - 1)).toBeLessThan(deadline);
+  }
+});
+
+test('real time never goes back, and its slices follow the measured speed', () => {
+  let ms = 5;
+  const clock = new RealtimeClock(0, () => ms);
+  expect(clock.now()).toBe(0);
+  const t = clock.tsc();
+  expect(clock.tsc()).toBe(t + 1n);
+  ms = 4;
+  expect(clock.now()).toBeGreaterThanOrEqual(0);
+  let count = 0;
+  ms = 5;
+  for (let i = 0; i < 40; i++) {
+    ms += 1;
+    count += 400_000;
+    clock.instructionsUntil(1e12, count);
+  }
+  const slice = clock.instructionsUntil(1e12, count);
+  expect(slice).toBeGreaterThan(190_000);
+  expect(slice).toBeLessThan(210_000);
+  expect(clock.skipTo()).toBe(false);
+});
+
+test('deadlines fire in order of time, then of addition', () => {
+  const deadlines = new Deadlines();
+  const fired: string[] = [];
+  const c = (): void => void fired.push('c');
+  deadlines.add(20, () => fired.push('b'));
+  deadlines.add(10, () => fired.push('a'));
+  deadlines.add(20, c);
+  deadlines.add(30, () => fired.push('d'));
+  deadlines.add(20, () => fired.push('e'));
+  deadlines.cancel(c);
+  deadlines.timer = 25;
+  expect(deadlines.next).toBe(10);
+  expect(deadlines.fire(24)).toBe(false);
+  expect(fired).toEqual(['a', 'b', 'e']);
+  expect(deadlines.fire(25)).toBe(true);
+  expect(deadlines.next).toBe(30);
+});
