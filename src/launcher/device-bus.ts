@@ -5,7 +5,7 @@
 import type { GuestMemory } from '../runtime/guest-memory.js';
 import { BadPhysicalAddress } from '../runtime/guest-memory.js';
 import type { Device } from './device.js';
-import { DescriptorError, DeviceError, UserError, hex } from './errors.js';
+import { DescriptorError, DeviceError, UserError } from './errors.js';
 import { QUEUE_ENTRIES, Virtqueue, ringBytes } from './virtqueue.js';
 
 const PAGE = 4096;
@@ -19,9 +19,6 @@ const HEADER_BYTES = 5;
 const STATUS_OFFSET = 4;
 const QUEUE_CONFIG_BYTES = 8;
 const STATUS_FAILED = 0x80;
-/** More than any early console message has; the kernel sends at most 16 characters at a time. */
-const LONGEST_EARLY_STRING = 4096;
-
 interface QueuePlace {
   address: number;
   irq: number;
@@ -84,8 +81,6 @@ export function layoutDevices(devices: readonly Device[], ramBytes: number): Bus
 export interface BusHost {
   memory: GuestMemory;
   raiseIrq(irq: number): void;
-  /** A string from the guest's early console. */
-  earlyConsole(bytes: Uint8Array): void;
 }
 
 export class DeviceBus {
@@ -115,15 +110,19 @@ export class DeviceBus {
   }
 
   /**
-   * LHCALL_NOTIFY. The address is a ring (kick), a descriptor (status changed) or an early console string.
-   * Throws `DeviceError` for what a correct guest never does.
+   * LHCALL_NOTIFY of a ring (kick) or a descriptor (status changed). Returns false for other addresses: those of early
+   * console strings. Throws `DeviceError` for what a correct guest never does.
    */
-  notify(address: number): void {
+  notify(address: number): boolean {
     const queue = this.layout.queues.findIndex((place) => place.address === address);
-    if (queue >= 0) return this.kick(queue);
+    if (queue >= 0) {
+      this.kick(queue);
+      return true;
+    }
     const device = this.layout.devices.findIndex(({ offset }) => this.layout.ramBytes + offset === address);
-    if (device >= 0) return this.statusChanged(device);
-    this.earlyConsole(address);
+    if (device < 0) return false;
+    this.statusChanged(device);
+    return true;
   }
 
   private kick(queue: number): void {
@@ -178,15 +177,5 @@ export class DeviceBus {
         throw new DeviceError(device.name, error.message);
       throw error;
     }
-  }
-
-  private earlyConsole(address: number): void {
-    const { memory } = this.host;
-    if (!memory.contains(address, 1))
-      throw new DeviceError('NOTIFY', `no device or string at ${hex(address)}`);
-    const length = Math.min(LONGEST_EARLY_STRING, memory.limitBytes - address);
-    const bytes = memory.view(address, length);
-    const end = bytes.indexOf(0);
-    if (end !== 0) this.host.earlyConsole(bytes.slice(0, end < 0 ? length : end));
   }
 }

@@ -1,0 +1,435 @@
+/**
+ * `Machine`: an lguest guest as an object. The command line is one user of it; programs are others.
+ *
+ * With the realtime clock `run` shares the thread: it runs the guest for a few milliseconds at a time and sleeps in the
+ * event loop while the guest is halted. With the virtual clock everything that reaches the guest does so at guest times,
+ * so that equal machines with equal input behave equally, instruction by instruction.
+ */
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { EngineKind } from '../runtime/create-engine.js';
+import { RealtimeClock, VirtualClock, DEFAULT_VIRTUAL_EPOCH_MS, type Clock } from '../lguest/clock.js';
+import type { HostEvent } from '../lguest/core.js';
+import { GuestDeath, hex } from '../lguest/death.js';
+import { packageRoot } from '../runtime/load-interpreter.js';
+import { ConsoleInput } from './console-input.js';
+import type { Device } from './device.js';
+import { layoutDevices, type BusLayout } from './device-bus.js';
+import { FileDisk, MemoryDisk, type Disk } from './disk.js';
+import { EXIT_STATUS, UserError, describeFileError } from './errors.js';
+import { SliceLength, nextTurn, Sleeper } from './event-loop.js';
+import type { Unpack } from './load-bzimage.js';
+import { loadKernel } from './load-kernel.js';
+import { ramBytesOf } from './parse.js';
+import { asGuestDeath, planBoot, powerOn, type Load, type PoweredMachine } from './power-on.js';
+import { addCounters, type MachineStats } from './stats.js';
+import { BlockDevice } from './virtio-block.js';
+import { ConsoleDevice } from './virtio-console.js';
+import { RngDevice, hostRandom, seededRandom } from './virtio-rng.js';
+
+export type DiskOption =
+  | { path: string; readOnly?: boolean }
+  /** The array given is the disk's contents, and is changed. */
+  | { data: Uint8Array; readOnly?: boolean }
+  | Disk;
+
+export interface MachineOptions {
+  /** Guest RAM in MiB; 64, or 16 for the default guest. */
+  memoryMiB?: number;
+  /** An ELF vmlinux or a bzImage: its path or its bytes. Without it the default guest runs. */
+  kernel?: string | Uint8Array;
+  /** Kernel command line: one string, or words to be joined. */
+  args?: string | readonly string[];
+  initrd?: string | Uint8Array;
+  disks?: readonly DiskOption[];
+  /** Adds an entropy device. */
+  rng?: boolean;
+  /** `virtual`: guest time is a function of the instruction count. Default `realtime`. */
+  clock?: 'realtime' | 'virtual';
+  /** Seed of the entropy device, 0 .. 2^32 - 1; 0 with the virtual clock, else the host's random numbers. */
+  seed?: number;
+  /** Date of power-on; now, or 2013-07-01 with the virtual clock. */
+  epoch?: Date;
+  /** Who unpacks a gzip bzImage; default `host`. */
+  unpack?: Unpack;
+  /** What executes the guest's instructions; default `interp`. */
+  engine?: EngineKind;
+  /** What the guest prints. If a promise is returned the guest waits for it. */
+  onConsole?: (bytes: Uint8Array) => void | Promise<void>;
+  /** Called when the console has room for more input after `write` returned false. */
+  onInputRoom?: () => void;
+  /** Called when the guest restarts. */
+  onRestart?: () => void;
+  /** One line at a time of what is loaded where. */
+  log?: (line: string) => void;
+}
+
+/** How a machine ended. */
+export interface MachineExit {
+  reason: 'poweroff' | 'panic' | 'death' | 'stopped';
+  /** What the guest said, or what killed it: one line. */
+  message: string;
+  /** 0 for a power-off and a stop, 3 for a panic or death. */
+  status: number;
+}
+
+export type RunForResult =
+  /** The instructions were executed. */
+  | 'budget'
+  /** The guest sleeps; only time or input can wake it. */
+  | 'halted'
+  /** The machine has ended: see `exit`. */
+  | 'exit';
+
+const DEFAULT_MEBIBYTES = 64;
+const DEFAULT_GUEST_MEBIBYTES = 16;
+/** A kernel or initrd larger than this is not read. */
+const LARGEST_FILE = 0x7fff_ffff;
+/** Virtual clock: how often waiting input is offered, in nanoseconds of guest time. */
+const INPUT_INTERVAL = 10_000_000;
+/** Virtual clock: a guest that never halts gets its input after so many offers. */
+const OFFERS_TO_A_BUSY_GUEST = 100;
+
+export class Machine {
+  /** How the machine ended; undefined while it has not. */
+  exit: MachineExit | undefined;
+
+  private readonly load: Load;
+  private readonly layout: BusLayout;
+  private readonly disks: Disk[];
+  private readonly blocks: BlockDevice[];
+  private readonly console: ConsoleDevice;
+  private readonly input = new ConsoleInput();
+  private readonly sleeper = new Sleeper();
+  private powered: PoweredMachine;
+  private clock: Clock;
+  private inputEnded = false;
+  private inputWasFull = false;
+  /** Input came since the guest last had the chance to take some. */
+  private inputIsNew = false;
+  private stopRequested: string | undefined;
+  private outputBusy: Promise<void> | undefined;
+  private running = false;
+  private offerPending = false;
+  private offersRefused = 0;
+  private busyMilliseconds = 0;
+  private restarts = 0;
+  private earlierInstructions = 0;
+  private readonly earlierCounters: Record<string, number> = {};
+  /** Wall clock at power-on and host time then, so that a restart goes on from there. */
+  private readonly firstEpoch: number;
+  private virtualElapsed = 0;
+  private readonly switchedOn = performance.now();
+
+  /** Reads and checks everything; no instruction is executed yet. Throws `UserError`. */
+  constructor(private readonly options: MachineOptions = {}) {
+    this.load = readLoad(options);
+    planBoot(this.load);
+    this.firstEpoch = epochOf(options);
+    const seed = options.seed ?? (options.clock === 'virtual' ? 0 : undefined);
+    this.disks = [];
+    try {
+      for (const disk of options.disks ?? []) this.disks.push(openDisk(disk));
+      this.blocks = this.disks.map((disk, i) => new BlockDevice(`block${i}`, disk));
+      this.console = new ConsoleDevice((bytes) => this.print(bytes));
+      const devices: Device[] = [...this.blocks];
+      if (options.rng) devices.push(new RngDevice(seed === undefined ? hostRandom : seededRandom(seed)));
+      // As with lguest's Launcher, the console comes last.
+      devices.push(this.console);
+      this.layout = layoutDevices(devices, this.load.ramBytes);
+      this.clock = this.makeClock();
+      this.powered = this.powerOn();
+    } catch (error) {
+      for (const disk of this.disks) disk.close();
+      throw error;
+    }
+  }
+
+  /** Guest instructions executed since power-on, restarts included. */
+  get instructions(): number {
+    return this.earlierInstructions + this.powered.engine.instructions;
+  }
+
+  /** eip of the next guest instruction. */
+  get eip(): number {
+    return this.powered.engine.cpu.eip;
+  }
+
+  /** Counters so far. */
+  get stats(): MachineStats {
+    const counters = { ...this.earlierCounters };
+    addCounters(counters, this.sessionCounters());
+    this.blocks.forEach(({ name, counters: c }) => {
+      const rows = { reads: c.reads, writes: c.writes, flushes: c.flushes, errors: c.errors };
+      for (const [what, value] of Object.entries(rows)) if (value) counters[`${name} ${what}`] = value;
+      if (c.bytesRead) counters[`${name} bytes read`] = c.bytesRead;
+      if (c.bytesWritten) counters[`${name} bytes written`] = c.bytesWritten;
+    });
+    const { instructions, busyMilliseconds, restarts } = this;
+    const mips = busyMilliseconds > 0 ? instructions / busyMilliseconds / 1000 : 0;
+    return { instructions, busyMilliseconds, mips, restarts, counters };
+  }
+
+  /**
+   * Types on the console. Returns false if so much is waiting that the writer should pause until `onInputRoom`.
+   * With the virtual clock, what is written before `run` reaches the guest at repeatable times: a line at a time, when
+   * the guest sleeps.
+   */
+  write(bytes: Uint8Array | string): boolean {
+    const more = this.input.push(typeof bytes === 'string' ? Buffer.from(bytes, 'utf8') : bytes);
+    if (!more) this.inputWasFull = true;
+    this.inputIsNew = true;
+    this.offerLater();
+    this.sleeper.wake();
+    return more;
+  }
+
+  /** No more input will come: a guest that only input could wake ends. */
+  endInput(): void {
+    this.inputEnded = true;
+    this.sleeper.wake();
+  }
+
+  /** Ends `run` soon; the machine is switched off. `message` becomes that of `exit`. */
+  stop(message = 'stopped'): void {
+    this.stopRequested ??= message;
+    this.powered.host.requestAttention();
+    this.sleeper.wake();
+  }
+
+  /**
+   * Runs until the guest ends or `stop` is called. Rejects only for bugs of ours. Disks are flushed and closed
+   * whatever happens.
+   */
+  async run(): Promise<MachineExit> {
+    if (this.running) throw new Error('the machine is running already');
+    this.running = true;
+    const slice = new SliceLength();
+    try {
+      while (!this.exit) {
+        const event = this.turn(slice.instructions, slice);
+        if (this.outputBusy) await this.waitForOutput();
+        if (this.exit) break;
+        if (event?.kind === 'halted') await this.sleep(event.until);
+        else await nextTurn();
+      }
+    } finally {
+      this.running = false;
+      this.closeDisks();
+    }
+    return this.exit!;
+  }
+
+  /**
+   * Runs at most `instructions` guest instructions at once, without the event loop: for tests, traces and comparisons.
+   * The disks stay open until `close`.
+   */
+  runFor(instructions: number): RunForResult {
+    const end = this.instructions + instructions;
+    for (;;) {
+      const left = end - this.instructions;
+      if (left <= 0) return this.exit ? 'exit' : 'budget';
+      const event = this.turn(left);
+      if (this.exit) return 'exit';
+      if (event?.kind === 'halted') return 'halted';
+    }
+  }
+
+  /** Flushes and closes the disks. `run` does it by itself. */
+  close(): void {
+    this.closeDisks();
+  }
+
+  /** One stretch of guest execution; what it ended with, or undefined if the machine ended or restarted. */
+  private turn(budget: number, measured?: SliceLength): HostEvent | undefined {
+    if (this.exit) return undefined;
+    if (this.stopRequested !== undefined) return this.end('stopped', this.stopRequested, EXIT_STATUS.clean);
+    const { host, engine } = this.powered;
+    const began = performance.now();
+    const before = engine.instructions;
+    try {
+      if (this.clock.kind === 'realtime') this.deliverInput();
+      else this.inputIsNew = false;
+      const event = host.run(budget);
+      if (event.kind === 'shutdown') return this.shutdown(event.what, event.message);
+      return event;
+    } catch (error) {
+      if (!(error instanceof GuestDeath)) throw error;
+      return this.end('death', error.message, EXIT_STATUS.guestDeath);
+    } finally {
+      const elapsed = performance.now() - began;
+      this.busyMilliseconds += elapsed;
+      measured?.measure(engine.instructions - before, elapsed);
+    }
+  }
+
+  private shutdown(what: 'poweroff' | 'restart' | 'panic', message: string): undefined {
+    if (what === 'poweroff') return this.end('poweroff', message, EXIT_STATUS.clean);
+    if (what === 'panic') return this.end('panic', message, EXIT_STATUS.guestDeath);
+    this.restart();
+    return undefined;
+  }
+
+  private end(reason: MachineExit['reason'], message: string, status: number): undefined {
+    this.exit = { reason, message: oneLine(message), status };
+    return undefined;
+  }
+
+  /** SHUTDOWN_RESTART: everything is made anew but the disks, their contents and input that was not delivered. */
+  private restart(): void {
+    const { engine, host } = this.powered;
+    addCounters(this.earlierCounters, this.sessionCounters());
+    this.earlierInstructions += engine.instructions;
+    this.virtualElapsed += host.now() / 1e6;
+    this.restarts++;
+    for (const disk of this.disks) disk.flush();
+    this.options.onRestart?.();
+    this.clock = this.makeClock();
+    this.powered = this.powerOn();
+    this.offerPending = false;
+    this.offerLater();
+  }
+
+  private powerOn(): PoweredMachine {
+    return powerOn({
+      load: this.load,
+      layout: this.layout,
+      engine: this.options.engine ?? 'interp',
+      clock: this.clock,
+      onEarlyConsole: (text) => this.print(Buffer.from(text, 'latin1')),
+      log: this.options.log,
+    });
+  }
+
+  private makeClock(): Clock {
+    if (this.options.clock === 'virtual') return new VirtualClock(this.firstEpoch + this.virtualElapsed);
+    return new RealtimeClock(this.firstEpoch + (performance.now() - this.switchedOn));
+  }
+
+  private print(bytes: Uint8Array): void {
+    const busy = this.options.onConsole?.(bytes);
+    if (busy instanceof Promise) this.outputBusy = busy;
+  }
+
+  /** A slow reader of the output holds the guest, and nobody else; a stop request does not wait for it. */
+  private async waitForOutput(): Promise<void> {
+    let done = false;
+    const finished = this.outputBusy!.finally(() => {
+      done = true;
+      this.sleeper.wake();
+    });
+    this.outputBusy = undefined;
+    // Rejections are those of the program that uses us: they end `run` below.
+    finished.catch(() => undefined);
+    while (!done && this.stopRequested === undefined) await this.sleeper.sleep(Infinity);
+    if (done) await finished;
+  }
+
+  private deliverInput(): void {
+    this.inputIsNew = false;
+    if (this.input.isEmpty) return;
+    asGuestDeath(this.powered.engine, () => this.input.deliver(this.console));
+    this.tellRoom();
+  }
+
+  private tellRoom(): void {
+    if (!this.inputWasFull || !this.input.hasRoom) return;
+    this.inputWasFull = false;
+    this.options.onInputRoom?.();
+  }
+
+  /** Virtual clock: input is offered at fixed guest times. */
+  private offerLater(): void {
+    if (this.clock.kind !== 'virtual' || this.offerPending || this.input.isEmpty) return;
+    this.offerPending = true;
+    const { host } = this.powered;
+    host.schedule((Math.floor(host.now() / INPUT_INTERVAL) + 1) * INPUT_INTERVAL, this.offer);
+  }
+
+  private readonly offer = (): void => {
+    this.offerPending = false;
+    const { host, engine } = this.powered;
+    if (host.traps.halted || ++this.offersRefused >= OFFERS_TO_A_BUSY_GUEST) {
+      this.offersRefused = 0;
+      asGuestDeath(engine, () => this.input.deliverLine(this.console));
+      this.tellRoom();
+    }
+    this.offerLater();
+  };
+
+  /** The guest is halted until guest time `until`, an interrupt, or for ever. */
+  private async sleep(until: number | undefined): Promise<void> {
+    // What happened while the output was waited for has woken nobody.
+    if (this.stopRequested !== undefined || this.inputIsNew) return;
+    if (until !== undefined) {
+      const milliseconds = (until - this.powered.host.now()) / 1e6;
+      await this.sleeper.sleep(milliseconds);
+    } else if (this.inputEnded && this.input.isEmpty) {
+      this.end(
+        'death',
+        `guest died at eip ${hex(this.eip)}: it sleeps with no timer set, there is no more input, and nothing can wake it`,
+        EXIT_STATUS.guestDeath,
+      );
+    } else {
+      await this.sleeper.sleep(Infinity);
+    }
+  }
+
+  private sessionCounters(): Record<string, number> {
+    const counters: Record<string, number> = { ...this.powered.engine.counters() };
+    addCounters(counters, this.powered.host.counters());
+    return counters;
+  }
+
+  private closeDisks(): void {
+    for (const disk of this.disks) {
+      disk.flush();
+      disk.close();
+    }
+  }
+}
+
+function oneLine(message: string): string {
+  // eslint-disable-next-line no-control-regex -- a guest's last words must not drive the user's terminal
+  return message.replace(/[\x00-\x1f\x7f-\x9f]+/g, ' ').trim();
+}
+
+function epochOf({ epoch, clock }: MachineOptions): number {
+  return epoch?.getTime() ?? (clock === 'virtual' ? DEFAULT_VIRTUAL_EPOCH_MS : Date.now());
+}
+
+function readLoad(options: MachineOptions): Load {
+  const isDefault = options.kernel === undefined;
+  const ramBytes = ramBytesOf(options.memoryMiB ?? (isDefault ? DEFAULT_GUEST_MEBIBYTES : DEFAULT_MEBIBYTES));
+  const kernel = options.kernel ?? join(packageRoot(), 'test', 'roms', 'default', 'default.elf');
+  const name = typeof kernel === 'string' ? kernel : 'given as bytes';
+  const bytes = typeof kernel === 'string' ? readUserFile('Kernel', kernel) : kernel;
+  const { initrd, args = '' } = options;
+  const initrdName = typeof initrd === 'string' ? initrd : 'given as bytes';
+  const initrdBytes = typeof initrd === 'string' ? readUserFile('Initrd', initrd) : initrd;
+  return {
+    ramBytes,
+    kernel: loadKernel(bytes, name, ramBytes, options.unpack ?? 'host'),
+    commandLine: typeof args === 'string' ? args : args.join(' '),
+    ...(initrdBytes && { initrd: { bytes: initrdBytes, name: initrdName } }),
+  };
+}
+
+/** Reads a file that the user named. Throws `UserError`. */
+function readUserFile(what: string, path: string): Uint8Array {
+  try {
+    const { size } = statSync(path);
+    if (size > LARGEST_FILE) throw new UserError(`${what} ${path} cannot be used: it has ${size} bytes.`);
+    return readFileSync(path);
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(`${what} ${path} cannot be read: ${describeFileError(error)}.`);
+  }
+}
+
+function openDisk(disk: DiskOption): Disk {
+  if ('path' in disk && !(disk instanceof FileDisk)) return new FileDisk(disk.path, disk.readOnly);
+  if ('data' in disk && disk.data instanceof Uint8Array && !(disk instanceof MemoryDisk))
+    return new MemoryDisk(disk.data, disk.readOnly);
+  return disk as Disk;
+}

@@ -1,0 +1,118 @@
+#!/usr/bin/env node
+/** The `lguest` command: options, terminal, signals and exit status around a `Machine`. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { packageRoot } from '../runtime/load-interpreter.js';
+import { ConsoleOutput } from './console-output.js';
+import { EXIT_STATUS, UserError } from './errors.js';
+import { Machine, type MachineExit } from './machine.js';
+import { parseCommandLine, type LaunchOptions } from './options.js';
+import { statsJson, statsText } from './stats.js';
+import { Terminal } from './terminal.js';
+
+/** Signals that end the machine in good order, and the status a shell expects of a process they ended. */
+const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+/** As if SIGPIPE had ended us: the reader of our output has gone. */
+const STATUS_PIPE = 141;
+
+function packageVersion(): string {
+  const text = readFileSync(join(packageRoot(), 'package.json'), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+/** For reports of bugs. */
+let guestState = (): string => 'no guest yet';
+
+/** Runs a machine on this process's terminal. Returns the exit status. */
+async function launch(options: LaunchOptions): Promise<number> {
+  let status: number | undefined;
+  let machine: Machine | undefined;
+  const output = new ConsoleOutput(1, () => {
+    status = STATUS_PIPE;
+    machine?.stop('nobody reads the console');
+  });
+  const say = (line: string): void =>
+    void process.stderr.write(terminal.isTerminal ? `${line}\r\n` : `${line}\n`);
+  const terminal = new Terminal(process.stdin, {
+    input: (bytes) => machine!.write(bytes),
+    inputEnded: () => machine!.endInput(),
+    leave: () => machine!.stop('switched off by the user'),
+    show: (text) => void output.write(Buffer.from(text)),
+  });
+  machine = new Machine({
+    ...options,
+    onConsole: (bytes) => output.write(bytes),
+    onInputRoom: () => terminal.resume(),
+    onRestart: () => options.verbose && say('lguest: the guest restarts'),
+    ...(options.verbose && { log: (line: string) => say(`lguest: ${line}`) }),
+  });
+  guestState = () => `guest eip 0x${machine.eip.toString(16)}, ${machine.instructions} instructions`;
+  let signalled = (): void => {};
+  const anySignal = new Promise<void>((resolve) => (signalled = resolve));
+  const onSignal = (signal: NodeJS.Signals): void => {
+    status = SIGNALS[signal as keyof typeof SIGNALS];
+    machine.stop(`ended by ${signal}`);
+    signalled();
+  };
+  for (const signal of Object.keys(SIGNALS)) process.on(signal, onSignal);
+  let exit: MachineExit;
+  try {
+    // With the virtual clock nothing may depend on when input arrives: it is read first.
+    if (options.clock === 'virtual' && !terminal.isTerminal)
+      await Promise.race([terminal.openAndReadAll(), anySignal]);
+    else terminal.open();
+    exit = await machine.run();
+  } finally {
+    output.finish();
+    terminal.close();
+    for (const signal of Object.keys(SIGNALS)) process.off(signal, onSignal);
+  }
+  tell(exit, options);
+  if (options.stats) process.stderr.write(statsText(machine.stats));
+  if (options.json) process.stderr.write(statsJson(machine.stats));
+  return status ?? exit.status;
+}
+
+/** The machine's end in one line, if it is news. */
+function tell(exit: MachineExit, options: LaunchOptions): void {
+  if (exit.reason === 'death') process.stderr.write(`lguest: ${exit.message}\n`);
+  else if (exit.reason === 'panic') process.stderr.write(`lguest: the guest panicked: ${exit.message}\n`);
+  else if (options.verbose) process.stderr.write(`lguest: ${exit.reason}: ${exit.message}\n`);
+}
+
+function reportBug(error: unknown): void {
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(
+    `lguest: this is a bug in lguest-jit ${packageVersion()}, not in your guest. Please report it with the lines below.\n` +
+      `${guestState()}\n${text}\n`,
+  );
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  try {
+    const options = parseCommandLine(argv, packageVersion());
+    if ('information' in options) {
+      process.stdout.write(options.information);
+      return EXIT_STATUS.clean;
+    }
+    return await launch(options);
+  } catch (error) {
+    if (error instanceof UserError) {
+      process.stderr.write(`lguest: ${error.message}\n`);
+      return EXIT_STATUS.userError;
+    }
+    reportBug(error);
+    return EXIT_STATUS.bug;
+  }
+}
+
+// Exceptions in callbacks; the terminal is restored by its own exit handler.
+process.on('uncaughtException', (error) => {
+  reportBug(error);
+  process.exit(EXIT_STATUS.bug);
+});
+
+const status = await main(process.argv.slice(2));
+// Standard output and error may be pipes that are written later: let them, instead of process.exit.
+process.exitCode = status;
+process.stdin.destroy();

@@ -1,0 +1,179 @@
+/** The command line's options, described once; the parser and `--help` are made from this table. */
+import { Command, CommanderError, Option } from 'commander';
+import { EXIT_STATUS, UserError } from './errors.js';
+import type { DiskOption } from './machine.js';
+import type { Unpack } from './load-bzimage.js';
+import { MOST_MEBIBYTES, LEAST_MEBIBYTES, parseMebibytes, parseSeed, parseTime } from './parse.js';
+
+/** What the user asked for. */
+export interface LaunchOptions {
+  /** undefined: the default guest's. */
+  memoryMiB?: number;
+  /** Path of the kernel; undefined: the default guest. */
+  kernel?: string;
+  args: string[];
+  initrd?: string;
+  disks: DiskOption[];
+  rng: boolean;
+  clock: 'realtime' | 'virtual';
+  seed?: number;
+  epoch?: Date;
+  unpack: Unpack;
+  stats: boolean;
+  json: boolean;
+  verbose: boolean;
+}
+
+interface OptionRow {
+  flags: string;
+  help: string;
+  group: string;
+  choices?: readonly string[];
+  default?: string;
+  /** Turns the argument into the option's value; throws `UserError`. */
+  parse?: (text: string) => unknown;
+  /** May be given again; the values are collected. */
+  repeat?: boolean;
+}
+
+const MACHINE = 'Machine:';
+const TIME = 'Time and repeatability:';
+const REPORTS = 'Reports, on standard error:';
+
+const OPTIONS: readonly OptionRow[] = [
+  {
+    flags: '--block <file>',
+    help: 'a disk; FILE,ro for reading only; may be repeated',
+    group: MACHINE,
+    parse: parseDisk,
+    repeat: true,
+  },
+  { flags: '--initrd <file>', help: 'initial RAM disk', group: MACHINE },
+  { flags: '--rng', help: 'an entropy device', group: MACHINE },
+  {
+    flags: '--unpack <where>',
+    help: 'who unpacks a gzip bzImage',
+    group: MACHINE,
+    choices: ['host', 'guest'],
+    default: 'host',
+  },
+  {
+    flags: '--clock <mode>',
+    help: 'virtual: time is a function of the instruction count, and every run is the same',
+    group: TIME,
+    choices: ['realtime', 'virtual'],
+    default: 'realtime',
+  },
+  { flags: '--seed <number>', help: 'seed of the entropy device', group: TIME, parse: parseSeed },
+  {
+    flags: '--time <when>',
+    help: 'date of power-on (ISO 8601, or seconds since 1970)',
+    group: TIME,
+    parse: parseTime,
+  },
+  { flags: '--verbose', help: 'tell what is loaded where, and how the machine ended', group: REPORTS },
+  { flags: '--stats', help: 'counters at exit', group: REPORTS },
+  { flags: '--json', help: 'counters at exit as one line of JSON', group: REPORTS },
+];
+
+const HELP_HEAD = `Runs an lguest guest: a 32-bit x86 Linux kernel built with CONFIG_LGUEST_GUEST, or the built-in guest if no
+kernel is given.`;
+
+const HELP_TAIL = `
+<mem-in-mb> is the guest's memory in MiB (${LEAST_MEBIBYTES}..${MOST_MEBIBYTES}). What follows the kernel goes to the kernel.
+Keys: Ctrl-a x leaves, Ctrl-a h shows help; three Ctrl-C within a second also leave.
+Exit status: ${EXIT_STATUS.clean} the guest powered off, ${EXIT_STATUS.userError} bad options or files, ${EXIT_STATUS.guestDeath} the guest panicked or died.`;
+
+function parseDisk(text: string): DiskOption {
+  const readOnly = text.endsWith(',ro');
+  const path = readOnly ? text.slice(0, -3) : text;
+  if (path === '') throw new UserError('--block needs the name of a file.');
+  return { path, readOnly };
+}
+
+function optionFrom(row: OptionRow): Option {
+  const option = new Option(row.flags, row.help).helpGroup(row.group);
+  if (row.choices) option.choices(row.choices);
+  if (row.default !== undefined) option.default(row.default);
+  const { parse } = row;
+  if (row.repeat) {
+    option.default([], 'none');
+    option.argParser((text: string, before: unknown[]) => [...before, parse ? parse(text) : text]);
+  } else if (parse) {
+    option.argParser(parse);
+  }
+  return option;
+}
+
+/** Text that the user asked for (`--help`, `--version`): print it and leave. */
+export interface Information {
+  information: string;
+}
+
+/** Reads the arguments behind the program's name. Throws `UserError`. */
+export function parseCommandLine(argv: readonly string[], version: string): LaunchOptions | Information {
+  let information = '';
+  const program = new Command('lguest')
+    .usage('[options] [<mem-in-mb> <kernel> [kernel args...]]')
+    .description(HELP_HEAD)
+    .argument('[mem-in-mb]')
+    .argument('[kernel]')
+    .argument('[args...]')
+    .addHelpText('after', HELP_TAIL)
+    .helpOption('-h, --help', 'this help')
+    .version(version, '--version', 'the version')
+    // Whatever follows the kernel is the kernel's.
+    .passThroughOptions()
+    .exitOverride()
+    .configureHelp({ visibleArguments: () => [] })
+    .configureOutput({
+      writeOut: (text) => (information += text),
+      writeErr: () => {},
+    });
+  for (const row of OPTIONS) program.addOption(optionFrom(row));
+  try {
+    program.parse(argv, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return { information };
+    throw new UserError(`${sentence(error.message)} Try lguest --help.`);
+  }
+  const [memory, kernel, ...args] = program.args;
+  const values = program.opts() as {
+    block: DiskOption[];
+    initrd?: string;
+    rng?: boolean;
+    unpack: Unpack;
+    clock: 'realtime' | 'virtual';
+    seed?: number;
+    time?: Date;
+    verbose?: boolean;
+    stats?: boolean;
+    json?: boolean;
+  };
+  return {
+    ...(memory !== undefined && { memoryMiB: parseMebibytes(memory) }),
+    ...(kernel !== undefined && { kernel }),
+    args,
+    ...(values.initrd !== undefined && { initrd: values.initrd }),
+    disks: values.block,
+    rng: values.rng ?? false,
+    clock: values.clock,
+    ...(values.seed !== undefined && { seed: values.seed }),
+    ...(values.time !== undefined && { epoch: values.time }),
+    unpack: values.unpack,
+    stats: values.stats ?? false,
+    json: values.json ?? false,
+    verbose: values.verbose ?? false,
+  };
+}
+
+/** "error: unknown option '--x'" as a sentence. */
+function sentence(message: string): string {
+  const text = message
+    .replace(/^error: /, '')
+    .replace(/\s+/g, ' ')
+    .trim();
+  const first = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(first) ? first : `${first}.`;
+}
