@@ -21,6 +21,9 @@ export interface Environment {
   charge(instructions: number): void;
   /** One instruction of a block of several is complete and the next one starts (not told of a block's last one). */
   completed?(): void;
+  /** The ops of these names. Without them `span` answers 0. */
+  span?(address: number, write: boolean): number;
+  direct?(address: number, write: boolean): number;
 }
 
 /** An exception raised by a guest instruction (reference engine only; hot paths use status codes). */

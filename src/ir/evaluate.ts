@@ -406,10 +406,12 @@ function run(p: Prepared, base: number, env: Environment, at: Position): Outcome
         env.charge(i32(s.a));
         break;
       case Kind.span:
-        stack[base + s.dst] = 0;
+        stack[base + s.dst] = env.span?.(uint(s.a), s.imm !== 0) ?? 0;
         break;
       case Kind.direct:
-        throw new Error('direct access where span answered 0');
+        if (!env.direct) throw new Error('direct access where span answered 0');
+        stack[base + s.dst] = env.direct(uint(s.a), s.imm !== 0) | 0;
+        break;
       case Kind.goto:
         return { kind: 'goto', eip: (at.eip + s.imm) >>> 0 };
       case Kind.branch:

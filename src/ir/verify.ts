@@ -215,6 +215,11 @@ class Verifier {
     }
     if (info.effect === 'end') {
       if (this.f) this.report(i, 'is for blocks only');
+      // `into` leaves on one of its two paths.
+      if (op.name === 'leave' && this.scopes.length > 0 && this.scopes.every((s) => s.kind !== 'loop')) {
+        this.reachable = false;
+        return;
+      }
       if (this.scopes.length > 0 || i !== this.block.ops.length - 1) this.report(i, 'is not the last op');
       this.reachable = false;
     }

@@ -1,6 +1,6 @@
 /** Jumps, calls, returns, loops, software interrupts, far transfers and iret. */
 import type { Operand, Value } from '../../ir/ir.js';
-import { EXIT_NEXT, CS, ECX, SELECTOR } from '../cpu-state.js';
+import { CS, ECX, SELECTOR } from '../cpu-state.js';
 import type { Instruction, InstructionOperand } from '../instruction.js';
 import { LEAVE } from '../leave.js';
 import { VECTOR, type Lifter, type LiftTable } from './context.js';
@@ -120,19 +120,13 @@ function iret(x: Lifter, i: Instruction): void {
   x.b.jump(x.b.call(IRET[wide(i)][i.flat ? 'flat' : 'segmented']), 3);
 }
 
-/** Hands an instruction to the engine's owner, which finishes it. */
-export function leaveFor(x: Lifter, i: Instruction, reason: number, detail: Value): void {
-  x.b.put32(EXIT_NEXT, x.b.pcrel(i.next));
-  x.b.leave(reason, detail);
-}
-
 function int(x: Lifter, i: Instruction): void {
-  leaveFor(x, i, LEAVE.int, x.andC(x.read(i.operands[0]!), 0xff));
+  x.b.leave(LEAVE.int, x.andC(x.read(i.operands[0]!), 0xff));
 }
 
 function into(x: Lifter, i: Instruction): void {
   const overflow = x.flags.condition(0);
-  x.b.if(overflow, () => leaveFor(x, i, LEAVE.trap, x.c(4)));
+  x.b.if(overflow, () => x.b.leave(LEAVE.trap, x.c(4)));
   x.b.goto(i.next);
 }
 
@@ -169,10 +163,10 @@ export const CONTROL: LiftTable = {
   iret,
   iretd: iret,
   int,
-  int3: (x, i) => leaveFor(x, i, LEAVE.trap, x.c(3)),
+  int3: (x) => x.b.leave(LEAVE.trap, x.c(3)),
   into,
-  icebp: (x, i) => leaveFor(x, i, LEAVE.icebp, x.c(1)),
-  int1: (x, i) => leaveFor(x, i, LEAVE.icebp, x.c(1)),
+  icebp: (x) => x.b.leave(LEAVE.icebp, x.c(1)),
+  int1: (x) => x.b.leave(LEAVE.icebp, x.c(1)),
   bound,
 };
 

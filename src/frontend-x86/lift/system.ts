@@ -17,7 +17,6 @@ import {
 } from '../cpu-state.js';
 import type { Instruction } from '../instruction.js';
 import { LEAVE } from '../leave.js';
-import { leaveFor } from './control.js';
 import { VECTOR, type Lift, type Lifter, type LiftTable } from './context.js';
 import { storeSelector } from './move.js';
 
@@ -61,7 +60,7 @@ function movDr(x: Lifter, i: Instruction): void {
   const gpr = toDr ? from : to;
   if (dr?.kind !== 'dreg' || gpr?.kind !== 'reg') throw new TypeError('mov_dr wants dreg and reg');
   const number = typeof gpr.slot === 'number' ? x.c(gpr.slot >> 2) : x.shrC(x.b.operand(gpr.slot), 2);
-  leaveFor(x, i, LEAVE.debugRegister, x.orC(number, (toDr ? 0x100 : 0) | (dr.number << 4)));
+  x.b.leave(LEAVE.debugRegister, x.orC(number, (toDr ? 0x100 : 0) | (dr.number << 4)));
 }
 
 /** Ops that end the block, because they always raise or leave. */
@@ -78,8 +77,8 @@ const LEAVING: LiftTable = {
   too_long: generalProtection,
   ud: (x) => x.raiseAlways(VECTOR.UD),
   ud2: (x) => x.raiseAlways(VECTOR.UD),
-  cpuid: (x, i) => leaveFor(x, i, LEAVE.cpuid, x.c(0)),
-  vmcall: (x, i) => leaveFor(x, i, LEAVE.vmcall, x.c(0)),
+  cpuid: (x) => x.b.leave(LEAVE.cpuid, x.c(0)),
+  vmcall: (x) => x.b.leave(LEAVE.vmcall, x.c(0)),
   mov_dr: movDr,
 };
 

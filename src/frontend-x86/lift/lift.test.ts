@@ -1,0 +1,40 @@
+import { Builder } from '../../ir/builder.js';
+import { verifyFaultOrder } from '../../ir/fault-order.js';
+import { verifyBlock, verifyFunction } from '../../ir/verify.js';
+import { OPS } from '../../ir/ops.js';
+import { allForms, formName } from '../forms.js';
+import { FUNCTIONS } from './functions.js';
+import { endsBlock, lift, LIFTS } from './lift.js';
+
+/** Stores behind a probe of the same bytes, or a function that raises only before it writes. */
+const PROBED = new Set(['pusha', 'callf', 'sgdt', 'sidt', 'enter']);
+
+test('every form lifts to valid IR, with a terminator exactly if it ends the block', () => {
+  const problems: string[] = [];
+  for (const form of allForms()) {
+    const name = formName(form);
+    const b = new Builder();
+    b.mark(0, 0);
+    try {
+      lift(b, form);
+    } catch (e) {
+      problems.push(`${name}: ${(e as Error).message}`);
+      continue;
+    }
+    const last = b.ops.at(-1);
+    const ended = last !== undefined && OPS[last.name].effect === 'end';
+    if (ended !== endsBlock(form)) problems.push(`${name}: ended ${ended}`);
+    for (const v of verifyBlock(b.block(), { mayFallThrough: true })) {
+      problems.push(`${name}: op ${v.op} ${v.message}`);
+    }
+    if (PROBED.has(form.op)) continue;
+    for (const v of verifyFaultOrder(b.block())) problems.push(`${name}: op ${v.op} ${v.message}`);
+  }
+  expect(problems).toEqual([]);
+});
+
+test('the out-of-line functions are valid and have names of their own', () => {
+  for (const f of FUNCTIONS) expect([f.name, verifyFunction(f)]).toEqual([f.name, []]);
+  expect(new Set(FUNCTIONS.map((f) => f.name)).size).toBe(FUNCTIONS.length);
+  expect(Object.keys(LIFTS).length).toBeGreaterThan(100);
+});
