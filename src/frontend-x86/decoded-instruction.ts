@@ -55,11 +55,6 @@ export class DecodedInstruction implements Instruction {
   get shown(): readonly InstructionOperand[] {
     return this.fill(this.variant.shown);
   }
-  /** The last byte of an instruction of this kind ends a basic block. */
-  get endsBlock(): boolean {
-    return this.variant.row.flags.has('end');
-  }
-
   private fill(operands: readonly InstructionOperand[]): readonly InstructionOperand[] {
     return operands.map((o): InstructionOperand => {
       switch (o.kind) {

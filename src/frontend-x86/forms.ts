@@ -320,7 +320,7 @@ function specialRow(mnemonic: string, opcode: number): Row {
     cc: 0,
     operands: [],
     ordinal: 0,
-    flags: new Set(['end']),
+    flags: new Set(),
   };
 }
 

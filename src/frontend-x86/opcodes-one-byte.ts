@@ -40,12 +40,12 @@ export const ONE_BYTE = `
 ${ALU}
 ${SHIFTS}
 06      push    ES      sized stack
-07      pop     ES      sized stack end
+07      pop     ES      sized stack
 0e      push    CS      sized stack
 16      push    SS      sized stack
-17      pop     SS      sized stack end
+17      pop     SS      sized stack
 1e      push    DS      sized stack
-1f      pop     DS      sized stack end
+1f      pop     DS      sized stack
 27      daa     -
 2f      das     -
 37      aaa     -
@@ -66,7 +66,7 @@ ${SHIFTS}
 6d      ins=privileged   v    string rep priv
 6e      outs=privileged  b    string rep priv
 6f      outs=privileged  v    string rep priv
-70cc    jcc     Jb      end
+70cc    jcc     Jb
 84      test    Eb,Gb
 85      test    Ev,Gv
 86      xchg    Eb,Gb   lock
@@ -77,17 +77,17 @@ ${SHIFTS}
 8b      mov     Gv,Ev
 8c      mov     EvMw,Sw  rare
 8d      lea     Gv,M    nosegment
-8e      mov     Sw,Ew   rare end
+8e      mov     Sw,Ew   rare
 8f/0    pop     Ev      stack rare
 90+     xchg    Zv,eAX
 90      nop     -
 f3.90   pause=nop  -
 98      cbw     -       sized
 99      cwd     -       sized
-9a      callf   Ap      stack end
+9a      callf   Ap      stack
 9b      fwait   -
 9c      pushf   -       sized stack
-9d      popf    -       sized stack end
+9d      popf    -       sized stack
 9e      sahf    -
 9f      lahf    -
 a0      mov     AL,Ob
@@ -108,41 +108,41 @@ ae      scas    b       string repz
 af      scas    v       string repz
 b0+     mov     Zb,Ib
 b8+     mov     Zv,Iz
-c2      ret     Iw      sized stack end
-c3      ret     -       sized stack end
-c4      les     Gv,Mp   rare end
-c5      lds     Gv,Mp   rare end
+c2      ret     Iw      sized stack
+c3      ret     -       sized stack
+c4      les     Gv,Mp   rare
+c5      lds     Gv,Mp   rare
 c6/0    mov     Eb,Ib
 c7/0    mov     Ev,Iz
 c8      enter   Iw,Ib2  sized stack
 c9      leave   -       sized stack
-ca      retf    Iw      sized stack end
-cb      retf    -       sized stack end
-cc      int3    -       end
-cd      int     uIb     end
-ce      into    -       end
-cf      iret    -       sized stack end
+ca      retf    Iw      sized stack
+cb      retf    -       sized stack
+cc      int3    -
+cd      int     uIb
+ce      into    -
+cf      iret    -       sized stack
 d4      aam     uIb
 d5      aad     uIb
 d6      salc    -
 d7      xlat    -       string
-e0      loopne  Jb      address end
-e1      loope   Jb      address end
-e2      loop    Jb      address end
-e3      jecxz   Jb      address end
+e0      loopne  Jb      address
+e1      loope   Jb      address
+e2      loop    Jb      address
+e3      jecxz   Jb      address
 e4      in=privileged   AL,uIb  priv
 e5      in=privileged   eAX,uIb priv
 e6      out=privileged  uIb,AL  priv
 e7      out=privileged  uIb,eAX priv
-e8      call    Jz      stack end
-e9      jmp     Jz      end
-ea      jmpf    Ap      end
-eb      jmp     Jb      end
+e8      call    Jz      stack
+e9      jmp     Jz
+ea      jmpf    Ap
+eb      jmp     Jb
 ec      in=privileged   AL,DX   priv
 ed      in=privileged   eAX,DX  priv
 ee      out=privileged  DX,AL   priv
 ef      out=privileged  DX,eAX  priv
-f1      icebp   -       end
+f1      icebp   -
 f4      hlt=privileged  -       priv
 f5      cmc     -
 f6/0    test    Eb,Ib
@@ -171,9 +171,9 @@ fe/0    inc     Eb      lock
 fe/1    dec     Eb      lock
 ff/0    inc     Ev      lock
 ff/1    dec     Ev      lock
-ff/2    call    Ev      stack end
-ff/3    callf   Mp      stack end rare
-ff/4    jmp     Ev      end
-ff/5    jmpf    Mp      end rare
+ff/2    call    Ev      stack
+ff/3    callf   Mp      stack rare
+ff/4    jmp     Ev
+ff/5    jmpf    Mp rare
 ff/6    push    Ev      stack
 `;

@@ -16,13 +16,13 @@ export const TWO_BYTE = `
 01/4    smsw    EvMw    rare
 01/6    lmsw=privileged Ew      priv
 01/7    invlpg=privileged M8    priv
-01:c1   vmcall  -       end
+01:c1   vmcall  -
 02      lar     Gv,Ew   rare
 03      lsl     Gv,Ew   rare
 06      clts=privileged    -    priv
 08      invd=privileged    -    priv
 09      wbinvd=privileged  -    priv
-0b      ud2=ud  -       end
+0b      ud2=ud  -
 0d/0    prefetch=nop      M8
 0d/1    prefetchw=nop     M8
 0d/2    prefetchwt1=nop   M8
@@ -42,24 +42,24 @@ f3.1e:fa  endbr64=nop  -
 f3.1e:fb  endbr32=nop  -
 1f      nop     Ev      hint
 20      mov=privileged   Rd,Cd  priv
-21      mov=mov_dr       Rd,Dd  end
+21      mov=mov_dr       Rd,Dd
 22      mov=privileged   Cd,Rd  priv
-23      mov=mov_dr       Dd,Rd  end
+23      mov=mov_dr       Dd,Rd
 30      wrmsr=privileged   -    priv
 31      rdtsc   -
 32      rdmsr=privileged   -    priv
 33      rdpmc=privileged   -    priv
 40cc    cmovcc  Gv,Ev   rare
-80cc    jcc     Jz      end
+80cc    jcc     Jz
 90cc    setcc   Eb      rare
 a0      push    FS      sized stack
-a1      pop     FS      sized stack end
-a2      cpuid   -       end
+a1      pop     FS      sized stack
+a2      cpuid   -
 a3      bt      Ev,Gv   rare
 a4      shld    Ev,Gv,uIb  rare
 a5      shld    Ev,Gv,CL   rare
 a8      push    GS      sized stack
-a9      pop     GS      sized stack end
+a9      pop     GS      sized stack
 ab      bts     Ev,Gv   lock rare
 ac      shrd    Ev,Gv,uIb  rare
 ad      shrd    Ev,Gv,CL   rare
@@ -70,13 +70,13 @@ np.ae/7    clflush=nop  M8
 af      imul    Gv,Ev
 b0      cmpxchg Eb,Gb   lock rare
 b1      cmpxchg Ev,Gv   lock
-b2      lss     Gv,Mp   rare end
+b2      lss     Gv,Mp   rare
 b3      btr     Ev,Gv   lock rare
-b4      lfs     Gv,Mp   rare end
-b5      lgs     Gv,Mp   rare end
+b4      lfs     Gv,Mp   rare
+b5      lgs     Gv,Mp   rare
 b6      movzx   Gv,Eb
 b7      movzx   Gv,Ew
-b9      ud1=ud  Gv,Ev   end
+b9      ud1=ud  Gv,Ev
 ba/4    bt      Ev,uIb
 ba/5    bts     Ev,uIb  lock
 ba/6    btr     Ev,uIb  lock
@@ -90,5 +90,5 @@ c0      xadd    Eb,Gb   lock rare
 c1      xadd    Ev,Gv   lock
 c7/1    cmpxchg8b Mq    lock rare
 c8+     bswap   Zv
-ff      ud0=ud  Gv,Ev   end
+ff      ud0=ud  Gv,Ev
 `;

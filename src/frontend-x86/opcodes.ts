@@ -39,9 +39,7 @@ export type RowFlag =
   /** Not hot: memory operands have few shapes. */
   | 'rare'
   /** The memory operand is an address only, without a segment. */
-  | 'nosegment'
-  /** Ends a basic block. */
-  | 'end';
+  | 'nosegment';
 
 export interface Row {
   /** 0 one-byte opcodes, 1 those behind 0F. */
