@@ -16,6 +16,7 @@ import { Deadlines } from './deadlines.js';
 import { GuestDeath, hex } from './death.js';
 import { emulate, type Ports } from './emulate.js';
 import { Hypercalls } from './hypercalls.js';
+import { buildInitialPageTables } from './initial-page-tables.js';
 import {
   HYPERCALL_VECTOR,
   InterruptsAndTraps,
@@ -134,8 +135,12 @@ export class Host {
     return this.shutdown !== undefined;
   }
 
-  /** The state a guest starts in: all registers 0, flat segments at level 1, virtual = physical. */
-  start(entry: number): void {
+  /**
+   * The state a guest starts in: all registers 0, flat segments at level 1, virtual = physical, or the page tables that
+   * its ABI (by option) wants, below an initrd of `initrdBytes` at the top of RAM.
+   * @throws RangeError if there is no room for those.
+   */
+  start(entry: number, initrdBytes = 0): void {
     const { cpu } = this;
     for (let slot = 0; slot < S.CPU_STATE_BYTES; slot += 4) cpu.set(slot, 0);
     cpu.eflags = S.F_IF | 2;
@@ -149,6 +154,13 @@ export class Host {
     cpu.set(S.FPU_CONTROL, FPU_CONTROL);
     cpu.set(S.MXCSR, MXCSR);
     this.engine.mmu.setLinear();
+    const { start } = this.abi;
+    if (start !== 'linear') {
+      const { memory } = this.engine;
+      const top = (memory.ramBytes - initrdBytes) & ~0xfff;
+      const kernelToo = start === 'identity-and-kernel';
+      this.pageTables.startWith(buildInitialPageTables(memory, top, kernelToo, this.options.pae === true));
+    }
     this.segments.start();
   }
 
@@ -370,7 +382,7 @@ export class Host {
     if (data.syscallVector < 32 || data.syscallVector > 255) {
       throw new GuestDeath(`bad system call vector ${hex(data.syscallVector)} in lguest_data`, cpu.eip);
     }
-    data.introduce(abi.reserveMem[this.pageTables.isPae ? 1 : 0], TSC_KHZ);
+    data.introduce(abi.reserveMem[this.pageTables.isPae ? 1 : 0], TSC_KHZ, engine.mmu.root);
     this.traps.writeTime(data);
     const how =
       options.abi !== undefined ? 'as told' : detected ? 'by its lguest_data' : 'for want of a better match';

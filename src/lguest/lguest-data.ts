@@ -32,10 +32,11 @@ export class LguestData {
     this.noirqIret = read(layout.noirqIret, -1);
   }
 
-  /** What the guest learns at INIT. */
-  introduce(reserveMem: number, tscKhz: number): void {
+  /** What the guest learns at INIT. `root`: the page table it was started with, -1 if none. */
+  introduce(reserveMem: number, tscKhz: number, root: number): void {
     this.memory.write32(this.address + this.layout.reserveMem, reserveMem);
     this.memory.write32(this.address + this.layout.tscKhz, tscKhz);
+    if (this.layout.pgdir >= 0 && root >= 0) this.memory.write32(this.address + this.layout.pgdir, root);
   }
 
   /**

@@ -5,6 +5,7 @@
 import type { Engine, Mmu } from '../runtime/engine.js';
 import type { GuestMemory } from '../runtime/guest-memory.js';
 import { GuestDeath, hex } from './death.js';
+import type { InitialPageTables } from './initial-page-tables.js';
 
 const PAGE_TABLE_BYTES = 4096;
 const PDPT_BYTES = 32;
@@ -39,6 +40,12 @@ export class PageTables {
       throw new GuestDeath(`bad kernel address ${hex(address)} in lguest_data`, this.engine.cpu.eip);
     }
     this.mmu.kernelAddress = (address & ~0xfff) >>> 0;
+  }
+
+  /** The address space of a guest that does not start in linear mode. */
+  startWith(tables: InitialPageTables): void {
+    this.pae = tables.pae;
+    this.mmu.setPageTable(tables.root, tables.pae);
   }
 
   /** NEW_PGTABLE: a load of cr3. The first one ends linear mode. */

@@ -1,10 +1,13 @@
 /** Which guest ABI is talking, judged by what the guest put into its lguest_data before the first hypercall. */
 import type { GuestMemory } from '../../runtime/guest-memory.js';
 import type { GuestAbi } from './abi.js';
+import { LINUX_2_6_24 } from './linux-2.6.24.js';
+import { LINUX_2_6_32 } from './linux-2.6.32.js';
 import { LINUX_3_10 } from './linux-3.10.js';
+import { LINUX_4_1 } from './linux-4.1.js';
 
-/** All rows, in the order in which they are tried. */
-export const GUEST_ABIS: readonly GuestAbi[] = [LINUX_3_10];
+/** All rows. What they ask of lguest_data excludes each other. */
+export const GUEST_ABIS: readonly GuestAbi[] = [LINUX_3_10, LINUX_4_1, LINUX_2_6_32, LINUX_2_6_24];
 
 /** The row named `name`, or undefined. */
 export function abiByName(name: string): GuestAbi | undefined {
