@@ -9,6 +9,8 @@ mkdirSync(dist, { recursive: true });
 const text = process.argv.includes('--text');
 const image = buildInterpreter({ validate: true, text });
 writeFileSync(join(dist, INTERPRETER_WASM), image.wasm);
-writeFileSync(join(dist, INTERPRETER_FORMS), JSON.stringify(image.forms));
+writeFileSync(join(dist, INTERPRETER_FORMS), JSON.stringify({ forms: image.forms, pairs: image.pairs }));
 if (image.text !== undefined) writeFileSync(join(dist, 'interpreter.wat'), image.text);
-console.log(`interpreter: ${image.forms.length} instruction forms, ${image.wasm.length} bytes`);
+console.log(
+  `interpreter: ${image.forms.length} instruction forms, ${image.pairs.length} pairs, ${image.wasm.length} bytes`,
+);

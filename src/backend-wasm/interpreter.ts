@@ -11,7 +11,9 @@ import * as L from './memory-layout.js';
 import {
   CROSS_BYTES,
   HANDLER,
+  fieldNameOf,
   layoutOf,
+  NEXT_FIELD,
   RECORD_HANDLER,
   RECORD_LEFT,
   RECORD_OFFSET,
@@ -32,12 +34,43 @@ export interface InterpreterForm {
   readonly layout: RecordLayout;
 }
 
+/** Two forms that follow each other often enough to have a handler for both. */
+export interface FormPair {
+  readonly first: number;
+  readonly second: number;
+  readonly name: string;
+  /** Both instructions; fields of the second are named by `fieldNameOf(name, 1)`. */
+  readonly block: Block;
+}
+
+export interface InterpreterPair {
+  readonly first: number;
+  readonly second: number;
+  readonly handler: number;
+}
+
 export interface InterpreterImage {
   readonly wasm: Uint8Array;
   /** Forms in handler order. */
   readonly forms: readonly InterpreterForm[];
+  readonly pairs: readonly InterpreterPair[];
   readonly text?: string;
 }
+
+export interface InterpreterOptions {
+  /** Let Binaryen check the module. */
+  readonly validate: boolean;
+  /** Also give the module's text. */
+  readonly text?: boolean;
+  /**
+   * Address of tables in which executed handlers are counted: a dword per handler; behind PROFILE_HANDLERS of them a
+   * dword for each pair (first × 256 + second) of handlers below 256.
+   */
+  readonly profile?: number;
+}
+
+/** Entries of the profile's first table; its second has 65536. */
+export const PROFILE_HANDLERS = 4096;
 
 /** Handlers in one function, the special ones included. */
 export const HANDLERS_PER_FUNCTION = 240;
@@ -52,8 +85,8 @@ interface Exits {
   transfer(at: number): Expr[];
   /** Goes to an eip through the code lookup. */
   lookup(eip: Expr): Expr[];
-  /** Leaves: EXIT_* are set. */
-  exit(): Expr;
+  /** Leaves, `at` bytes into the record being the record of the instruction that does: EXIT_* are set. */
+  exit(at: number): Expr;
 }
 
 /** Where the handlers find the interpreter's registers. */
@@ -70,13 +103,24 @@ interface Registers {
 
 class HandlerTarget implements Target {
   private readonly at = new Map<string, number>();
+  /** Where the record of each instruction starts, and of the current one. */
+  private readonly starts: number[] = [];
+  private start = 0;
   constructor(
     private readonly e: Emitter,
     private readonly r: Registers,
     private readonly exits: Exits,
-    layout: RecordLayout,
+    layouts: readonly RecordLayout[],
   ) {
-    for (const f of layout.fields) this.at.set(f.name, f.at);
+    let start = 0;
+    layouts.forEach((layout, i) => {
+      this.starts.push(start);
+      for (const f of layout.fields) this.at.set(fieldNameOf(f.name, i), start + f.at);
+      start += layout.bytes;
+    });
+  }
+  instruction(index: number): void {
+    this.start = this.starts[index]!;
   }
   private offset(f: Field): number {
     const at = this.at.get(f.name);
@@ -100,14 +144,14 @@ class HandlerTarget implements Target {
   pcrel(delta: Operand): Expr {
     const { e, r } = this;
     if (delta instanceof Field) return e.add(r.base(), this.field(delta));
-    const current = e.add(r.base(), e.load(16, r.pc(), RECORD_OFFSET));
+    const current = e.add(r.base(), e.load(16, r.pc(), this.start + RECORD_OFFSET));
     return delta === 0 ? current : e.add(current, e.i32(delta));
   }
   tlb(): Expr {
     return this.r.tlb();
   }
   fault(): Expr {
-    return this.exits.exit();
+    return this.exits.exit(this.start);
   }
   fuel(): Expr {
     return this.r.fuel();
@@ -117,7 +161,7 @@ class HandlerTarget implements Target {
   }
   clock(): Expr {
     const { e, r } = this;
-    return e.call('clock', [e.add(r.fuel(), e.load(8, r.pc(), RECORD_LEFT))], 'i64');
+    return e.call('clock', [e.add(r.fuel(), e.load(8, r.pc(), this.start + RECORD_LEFT))], 'i64');
   }
   beforeFuelCall(): Expr[] {
     return this.r.beforeFuelCall();
@@ -147,9 +191,9 @@ class HandlerTarget implements Target {
     const { e } = this;
     return [
       e.store(32, e.i32(0), detail, S.EXIT_DETAIL),
-      e.store(32, e.i32(0), this.pcrel(new Field('next', 4)), S.EXIT_NEXT),
+      e.store(32, e.i32(0), this.pcrel(new Field(NEXT_FIELD, 4)), S.EXIT_NEXT),
       e.store(32, e.i32(0), e.i32(reason), S.EXIT_REASON),
-      this.exits.exit(),
+      this.exits.exit(this.start),
     ];
   }
   return(): Expr {
@@ -166,7 +210,9 @@ const EIP = 4;
 const LINK = 5;
 const REC = 6;
 const ENTRY = 7;
-const RUN_LOCALS = 8;
+/** The handler before, when profiling. */
+const LAST = 8;
+const RUN_LOCALS = 9;
 
 function hotRegisters(e: Emitter): Registers {
   return {
@@ -186,7 +232,10 @@ function hotExits(e: Emitter): Exits {
     next: (bytes) => [e.setLocal(PC, e.add(e.getLocal(PC, 'i32'), e.i32(bytes))), e.br('next')],
     transfer: (at) => [e.setLocal(PC, e.add(e.getLocal(PC, 'i32'), e.i32(at))), e.br('transfer')],
     lookup: (eip) => [e.setLocal(EIP, eip), e.br('lookup')],
-    exit: () => e.br('exit'),
+    exit: (at) =>
+      at === 0
+        ? e.br('exit')
+        : e.block(null, [e.setLocal(PC, e.add(e.getLocal(PC, 'i32'), e.i32(at))), e.br('exit')]),
   };
 }
 
@@ -231,6 +280,13 @@ function endsItself(block: Block): boolean {
   return last !== undefined && ['goto', 'branch', 'jump', 'leave'].includes(last.name);
 }
 
+interface Handler {
+  readonly name: string;
+  readonly block: Block;
+  /** Records of its instructions, one behind the other. */
+  readonly layouts: readonly RecordLayout[];
+}
+
 /** The functions, and all that they and the blocks call. Imported functions have no body and are left out. */
 function reachable(blocks: Iterable<Block>, functions: readonly IrFunction[]): IrFunction[] {
   const found = new Set<IrFunction>();
@@ -252,51 +308,67 @@ function reachable(blocks: Iterable<Block>, functions: readonly IrFunction[]): I
 /** Generates the module. `forms` hottest first; `runtime`: the IR functions that lowered code calls by name. */
 export function generateInterpreter(
   forms: readonly Form[],
+  pairs: readonly FormPair[],
   runtime: readonly IrFunction[],
-  options: { validate: boolean; text?: boolean },
+  options: InterpreterOptions,
 ): InterpreterImage {
   const e = new Emitter();
   for (const [name, { params, result }] of Object.entries(L.IMPORTS)) e.addImport(name, params, result);
   const functions = reachable(
-    forms.map((f) => f.block),
+    [...forms, ...pairs].map((f) => f.block),
     runtime,
   );
   const usingFuel = functionsUsingFuel(functions);
   for (const f of functions) addIrFunction(e, f, usingFuel);
 
-  const laidOut = forms.map((form, i) => ({
-    form,
-    info: { id: form.id, handler: HANDLER.first + i, layout: layoutOf(form.block) },
-  }));
-  const body = (f: (typeof laidOut)[number], locals: Locals, r: Registers, exits: Exits): Expr[] => {
-    const target = new HandlerTarget(e, r, exits, f.info.layout);
+  // Handler numbers: the pairs first, so that they are hot, then the forms.
+  const layouts = new Map(forms.map((form) => [form.id, layoutOf(form.block)]));
+  const handlers: Handler[] = [
+    ...pairs.map((p) => ({
+      name: p.name,
+      block: p.block,
+      layouts: [layouts.get(p.first)!, layouts.get(p.second)!],
+    })),
+    ...forms.map((f) => ({ name: f.name, block: f.block, layouts: [layouts.get(f.id)!] })),
+  ];
+  const body = (h: Handler, number: number, locals: Locals, r: Registers, exits: Exits): Expr[] => {
+    const target = new HandlerTarget(e, r, exits, h.layouts);
     try {
-      const out = new Lowering(e, locals, target, usingFuel, f.form.block, `f${f.info.handler}_`).run();
-      return endsItself(f.form.block) ? out : [...out, ...exits.next(f.info.layout.bytes)];
+      const out = new Lowering(e, locals, target, usingFuel, h.block, `f${number}_`).run();
+      const bytes = h.layouts.reduce((sum, layout) => sum + layout.bytes, 0);
+      return endsItself(h.block) ? out : [...out, ...exits.next(bytes)];
     } catch (error) {
-      throw new Error(`form ${f.form.name}: ${(error as Error).message}`, { cause: error });
+      throw new Error(`form ${h.name}: ${(error as Error).message}`, { cause: error });
     }
   };
 
-  const hot = laidOut.slice(0, HANDLERS_PER_FUNCTION - HANDLER.first);
-  const rare = laidOut.slice(hot.length);
+  const hot = handlers.slice(0, HANDLERS_PER_FUNCTION - HANDLER.first);
+  const rare = handlers.slice(hot.length);
   let chunks = 0;
   for (let from = 0; from < rare.length; from += HANDLERS_PER_FUNCTION) {
     const locals = new Locals(['i32']);
     const bodies = rare
       .slice(from, from + HANDLERS_PER_FUNCTION)
-      .map((f) => body(f, locals, rareRegisters(e), rareExits(e)));
+      .map((h, i) => body(h, HANDLERS_PER_FUNCTION + from + i, locals, rareRegisters(e), rareExits(e)));
     const handler = e.load(16, e.getLocal(0, 'i32'), RECORD_HANDLER);
     const index = e.sub(handler, e.i32(HANDLERS_PER_FUNCTION * (chunks + 1)));
     const code = e.block(null, [e.block('bad', [table(e, 'h', bodies, index, 'bad')]), e.unreachable()]);
     e.addFunction(`rare${chunks++}`, ['i32'], 'i32', locals, code);
   }
-  addRun(e, hot.length, chunks, (locals) => hot.map((f) => body(f, locals, hotRegisters(e), hotExits(e))));
+  addRun(e, hot.length, chunks, options.profile, (locals) =>
+    hot.map((h, i) => body(h, HANDLER.first + i, locals, hotRegisters(e), hotExits(e))),
+  );
   e.addExport('run');
   for (const f of functions) e.addExport(f.name);
   const text = options.text ? e.text() : undefined;
   const wasm = e.finish({ validate: options.validate });
-  return { wasm, forms: laidOut.map((f) => f.info), ...(text === undefined ? {} : { text }) };
+  const first = HANDLER.first + pairs.length;
+  return {
+    wasm,
+    forms: forms.map((f, i) => ({ id: f.id, handler: first + i, layout: layouts.get(f.id)! })),
+    pairs: pairs.map((p, i) => ({ first: p.first, second: p.second, handler: HANDLER.first + i })),
+    ...(text === undefined ? {} : { text }),
+  };
 }
 
 /** Lowers an out-of-line IR function into the module. */
@@ -314,10 +386,27 @@ export function addIrFunction(e: Emitter, f: IrFunction, usingFuel: ReadonlySet<
   );
 }
 
+/** Counts the record at PC, and the pair it makes with the handler in LAST. */
+function countHandler(e: Emitter, table: number): Expr[] {
+  const handler = (): Expr => e.load(16, e.getLocal(PC, 'i32'), RECORD_HANDLER);
+  const increment = (at: () => Expr, offset: number): Expr =>
+    e.store(32, at(), e.add(e.load(32, at(), offset), e.i32(1)), offset);
+  const pair = (): Expr => e.shl(e.add(e.shl(e.getLocal(LAST, 'i32'), e.i32(8)), handler()), e.i32(2));
+  return [
+    increment(() => e.shl(handler(), e.i32(2)), table),
+    e.if(
+      e.and(e.ltU(e.getLocal(LAST, 'i32'), e.i32(256)), e.ltU(handler(), e.i32(256))),
+      increment(pair, table + 4 * PROFILE_HANDLERS),
+    ),
+    e.setLocal(LAST, handler()),
+  ];
+}
+
 function addRun(
   e: Emitter,
   hotCount: number,
   chunks: number,
+  profile: number | undefined,
   makeBodies: (locals: Locals) => Expr[][],
 ): void {
   const locals = new Locals([]);
@@ -380,6 +469,7 @@ function addRun(
   const dispatch = e.loop(
     'next',
     e.block(null, [
+      ...(profile === undefined ? [] : countHandler(e, profile)),
       e.block('rare', [table(e, 'h', bodies, e.load(16, get(PC), RECORD_HANDLER), 'rare')]),
       ...rareCall,
     ]),

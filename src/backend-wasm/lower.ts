@@ -8,6 +8,7 @@ import {
   type CallTarget,
   Field,
   type IrFunction,
+  type Mark,
   type Op,
   type Operand,
   type Value,
@@ -41,6 +42,8 @@ export interface Target {
   branch(condition: Expr, taken: Operand, fallThrough: Operand): Expr[];
   jump(eip: Expr, kind: number): Expr[];
   leave(reason: number, detail: Expr): Expr[];
+  /** From here on the ops are those of the block's instruction `index`. */
+  instruction(index: number): void;
   /** Functions only. */
   return(value: Expr | undefined): Expr;
 }
@@ -95,6 +98,8 @@ const WIDTH: Record<string, Width> = {
 export class Lowering {
   private readonly ops: readonly Op[];
   private readonly vars: readonly Type[];
+  private readonly marks: readonly Mark[];
+  private nextMark = 0;
   private readonly uses: Int32Array;
   /** Local that holds a value, or -1: built where it is used. */
   private readonly localOf: Int32Array;
@@ -114,6 +119,7 @@ export class Lowering {
   ) {
     this.ops = block.ops;
     this.vars = block.vars;
+    this.marks = block.marks;
     this.uses = new Int32Array(this.ops.length);
     this.localOf = new Int32Array(this.ops.length).fill(-1);
     for (const op of this.ops) for (const a of op.args) this.uses[a]!++;
@@ -141,6 +147,7 @@ export class Lowering {
   private sequence(at: number, out: Expr[], loopLabel?: string): number {
     const { e } = this;
     for (let i = at; i < this.ops.length; i++) {
+      while (this.marks[this.nextMark]?.at === i) this.target.instruction(this.nextMark++);
       const op = this.ops[i]!;
       switch (op.name) {
         case 'end':
@@ -466,6 +473,7 @@ export class FunctionTarget implements Target {
   return(value: Expr | undefined): Expr {
     return this.e.return(value);
   }
+  instruction(): void {}
   private none(): never {
     throw new Error('an IR function has no instruction around it');
   }

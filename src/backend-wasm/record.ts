@@ -40,6 +40,11 @@ export interface RecordLayout {
 /** The field that the interpreter adds to a form that leaves: where the next instruction starts. */
 export const NEXT_FIELD = 'next';
 
+/** Name of a field of the instruction number `index` of a handler. */
+export function fieldNameOf(name: string, index: number): string {
+  return index === 0 ? name : `${index}.${name}`;
+}
+
 /** Fields used in a form's IR, and its direct targets. */
 function scan(block: Block): { bytes: Set<string>; words: Set<string>; targets: Set<string> } {
   const bytes = new Set<string>();

@@ -10,7 +10,7 @@ import { fieldValue } from '../frontend-x86/forms.js';
 import type { DecodedInstruction } from '../frontend-x86/decoded-instruction.js';
 import type { FieldName } from '../frontend-x86/instruction.js';
 import { endsBlock } from '../frontend-x86/lift/lift.js';
-import type { InterpreterForm } from '../backend-wasm/interpreter.js';
+import type { InterpreterForm, InterpreterPair } from '../backend-wasm/interpreter.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import {
   CROSS_BYTES,
@@ -26,6 +26,7 @@ import type { GuestMmu } from './mmu.js';
 
 const PAGE = 4096;
 const MAX_INSTRUCTION = 15;
+const PAIR_KEY = 0x10000;
 
 interface CodePage {
   readonly pfn: number;
@@ -58,6 +59,8 @@ export type FetchFault = { readonly address: number };
 export class CodeCache {
   private readonly plans: (FormPlan | undefined)[] = [];
   private readonly handlerBytes: number[] = [];
+  /** Handlers of pairs: first form × PAIR_KEY + second form. */
+  private readonly pairs = new Map<number, number>();
   private pages = new Map<number, CodePage>();
   private nextMap = L.CODE_MAPS;
   private nextRecord = L.RECORDS;
@@ -71,7 +74,9 @@ export class CodeCache {
     private readonly memory: MachineMemory,
     private readonly mmu: GuestMmu,
     forms: readonly InterpreterForm[],
+    pairs: readonly InterpreterPair[],
   ) {
+    for (const p of pairs) this.pairs.set(p.first * PAIR_KEY + p.second, p.handler);
     this.handlerBytes[HANDLER.resume] = RESUME_BYTES;
     this.handlerBytes[HANDLER.cross] = CROSS_BYTES;
     for (const form of forms) {
@@ -184,8 +189,19 @@ export class CodeCache {
     }
     offset = start;
     for (let i = 0; i < list.length; i++) {
-      where = this.encode(where, list[i]!, offset, list.length - i);
-      offset += list[i]!.length;
+      const insn = list[i]!;
+      const follower = list[i + 1];
+      const pair = follower && this.pairs.get(insn.form * PAIR_KEY + follower.form);
+      const record = where;
+      where = this.encode(where, insn, offset, list.length - i);
+      offset += insn.length;
+      if (follower && pair !== undefined) {
+        // Both records stand there; the first one's handler runs the two.
+        this.memory.data.setUint16(record + RECORD_HANDLER, pair, true);
+        where = this.encode(where, follower, offset, list.length - i - 1);
+        offset += follower.length;
+        i++;
+      }
     }
     if (!endsBlock(list[list.length - 1]!)) {
       this.header(where, HANDLER.resume, offset, 0);

@@ -1,7 +1,7 @@
 /** The engine that runs predecoded records in the generated Wasm interpreter. */
 import * as S from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
-import type { InterpreterForm } from '../backend-wasm/interpreter.js';
+import type { InterpreterForm, InterpreterPair } from '../backend-wasm/interpreter.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import { HANDLER, RECORD_LEFT } from '../backend-wasm/record.js';
 import { CODE_BASE, CodeCache } from './code-cache.js';
@@ -19,6 +19,7 @@ const DEFAULT_SIZE_32 = 0x4000;
 export interface InterpreterModule {
   readonly module: WebAssembly.Module;
   readonly forms: readonly InterpreterForm[];
+  readonly pairs: readonly InterpreterPair[];
 }
 
 export class InterpreterEngine implements Engine {
@@ -38,7 +39,7 @@ export class InterpreterEngine implements Engine {
     this.memory = new MachineMemory(options.ramBytes, options.devicePages);
     this.cpu = new CpuState(this.memory.data);
     this.mmu = new GuestMmu(this.memory, this.cpu);
-    this.code = new CodeCache(this.memory, this.mmu, options.interpreter.forms);
+    this.code = new CodeCache(this.memory, this.mmu, options.interpreter.forms, options.interpreter.pairs);
     const instance = new WebAssembly.Instance(options.interpreter.module, {
       env: {
         memory: this.memory.wasm,

@@ -2,7 +2,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { InterpreterForm } from '../backend-wasm/interpreter.js';
 import type { InterpreterModule } from './interpreter-engine.js';
 
 /** Files of the built interpreter, below the package's `dist`. */
@@ -31,7 +30,7 @@ export function loadInterpreter(): InterpreterModule {
     throw new Error(`${wasm} is missing: the package has not been built (npm run build)`);
   loaded = {
     module: new WebAssembly.Module(readFileSync(wasm)),
-    forms: JSON.parse(readFileSync(join(dist, INTERPRETER_FORMS), 'utf8')) as InterpreterForm[],
+    ...(JSON.parse(readFileSync(join(dist, INTERPRETER_FORMS), 'utf8')) as Omit<InterpreterModule, 'module'>),
   };
   return loaded;
 }
