@@ -42,6 +42,24 @@ const enum RegKind {
   byte,
 }
 
+const IMM_KINDS: readonly (readonly [code: string, kind: ImmKind])[] = [
+  ['Ib2', ImmKind.wordAndByte],
+  ['Ib', ImmKind.signedByte],
+  ['sIb', ImmKind.signedByte],
+  ['uIb', ImmKind.byte],
+  ['Iw', ImmKind.word],
+  ['Iz', ImmKind.full],
+  ['Jb', ImmKind.relativeByte],
+  ['Jz', ImmKind.relativeFull],
+  ['Ap', ImmKind.far],
+  ['Ob', ImmKind.offset],
+  ['Ov', ImmKind.offset],
+];
+
+function immKind(row: Row): ImmKind {
+  return IMM_KINDS.find(([code]) => row.operands.includes(code))?.[1] ?? ImmKind.none;
+}
+
 /** A row as the decoder wants it: small numbers of one hidden class. */
 class DecodeRow {
   readonly variants: readonly (Variant | undefined)[];
@@ -61,31 +79,18 @@ class DecodeRow {
   readonly rep: 0 | 1 | 2;
   readonly opcodeRegister: boolean;
 
-  constructor(row: Row, variants: readonly (Variant | undefined)[]) {
+  constructor(
+    row: Row,
+    variants: readonly (Variant | undefined)[],
+    imm = immKind(row),
+    sized = isSized(row),
+  ) {
     const has = (...codes: string[]): boolean => row.operands.some((code) => codes.includes(code));
     this.variants = variants;
-    this.imm = has('Ib2')
-      ? ImmKind.wordAndByte
-      : has('Ib', 'sIb')
-        ? ImmKind.signedByte
-        : has('uIb')
-          ? ImmKind.byte
-          : has('Iw')
-            ? ImmKind.word
-            : has('Iz')
-              ? ImmKind.full
-              : has('Jb')
-                ? ImmKind.relativeByte
-                : has('Jz')
-                  ? ImmKind.relativeFull
-                  : has('Ap')
-                    ? ImmKind.far
-                    : has('Ob', 'Ov')
-                      ? ImmKind.offset
-                      : ImmKind.none;
+    this.imm = imm;
     this.rmKind = has('Eb') ? RegKind.byte : RegKind.dword;
     this.regKind = has('Gb', 'Zb') ? RegKind.byte : RegKind.dword;
-    this.sized = isSized(row);
+    this.sized = sized;
     this.lockable = row.flags.has('lock');
     this.rare = row.flags.has('rare');
     this.noSegment = row.flags.has('nosegment');
@@ -158,6 +163,18 @@ ROWS.map((row, n) => ({ row, compiled: new DecodeRow(row, VARIANTS[n]!) }))
       for (let n = 0; n < (row.opcodeRegister ? 8 : 1); n++) install(row, compiled, row.opcode + n, map);
     }
   });
+
+/**
+ * Undefined modrm bytes of defined opcodes: processors fetch operand bytes as for their neighbours before they raise #UD,
+ * so a page fault on those comes first.
+ */
+for (const dispatch of DISPATCH.flat(2)) {
+  if (!dispatch.hasModrm) continue;
+  const like = dispatch.rows.find((row) => row !== undefined)!;
+  const variants = new Array<Variant>(256).fill(UNDEFINED);
+  const filler = new DecodeRow(UNDEFINED.row, variants, like.imm, like.sized);
+  for (let n = 0; n < dispatch.rows.length; n++) dispatch.rows[n] ??= filler;
+}
 
 /** Prefix classes by byte: 0 none; 1..6 segment override (ES CS SS DS FS GS) + 1; the others. */
 const PREFIX_66 = 7;
@@ -250,10 +267,8 @@ export function decode(
     regNumber = (modrm >>> 3) & 7;
     if (modrm >= 0xc0) {
       row = dispatch.rows[8 + (modrm & 0x3f)];
-      if (row === undefined) return special(UNDEFINED, p - at);
     } else {
       row = dispatch.rows[regNumber];
-      if (row === undefined) return special(UNDEFINED, p - at);
       const mod = modrm >>> 6;
       let dispBytes = 0;
       if (address16) {
@@ -299,8 +314,8 @@ export function decode(
     }
   } else {
     row = dispatch.rows[0];
-    if (row === undefined) return special(UNDEFINED, p - at);
   }
+  if (row === undefined) return special(UNDEFINED, p - at);
 
   if (!row.sized) size16 = false;
   let imm = 0;
