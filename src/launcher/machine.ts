@@ -56,6 +56,11 @@ export interface MachineOptions {
   engine?: EngineKind;
   /** What the guest prints. If a promise is returned the guest waits for it. */
   onConsole?: (bytes: Uint8Array) => void | Promise<void>;
+  /**
+   * Gives the guest its input a line at a time, when it sleeps, as a person would type it: for scripts, so that what
+   * follows a `reboot` does not get lost in the old guest's buffers. Always so with the virtual clock.
+   */
+  inputByLines?: boolean;
   /** Called when the console has room for more input after `write` returned false. */
   onInputRoom?: () => void;
   /** Called when the guest restarts. */
@@ -87,6 +92,8 @@ const DEFAULT_GUEST_MEBIBYTES = 16;
 const LARGEST_FILE = 0x7fff_ffff;
 /** Virtual clock: how often waiting input is offered, in nanoseconds of guest time. */
 const INPUT_INTERVAL = 10_000_000;
+/** Input by lines: a guest that never halts gets a line this often, in milliseconds. */
+const BUSY_INPUT_MILLISECONDS = 1000;
 /** Virtual clock: a guest that never halts gets its input after so many offers. */
 const OFFERS_TO_A_BUSY_GUEST = 100;
 
@@ -107,6 +114,8 @@ export class Machine {
   private inputWasFull = false;
   /** Input came since the guest last had the chance to take some. */
   private inputIsNew = false;
+  /** When a line was last given, in host milliseconds. */
+  private lineTime = performance.now();
   private stopRequested: string | undefined;
   private outputBusy: Promise<void> | undefined;
   private running = false;
@@ -240,7 +249,7 @@ export class Machine {
     this.closeDisks();
   }
 
-  /** One stretch of guest execution; what it ended with, or undefined if the machine ended or restarted. */
+  /** One stretch of guest execution; what it ended with; undefined if the machine ended, restarted or got input. */
   private turn(budget: number, measured?: SliceLength): HostEvent | undefined {
     if (this.exit) return undefined;
     if (this.stopRequested !== undefined) return this.end('stopped', this.stopRequested, EXIT_STATUS.clean);
@@ -252,7 +261,7 @@ export class Machine {
       else this.inputIsNew = false;
       const event = host.run(budget);
       if (event.kind === 'shutdown') return this.shutdown(event.what, event.message);
-      return event;
+      return event.kind === 'halted' && this.deliverLine() ? undefined : event;
     } catch (error) {
       if (!(error instanceof GuestDeath)) throw error;
       return this.end('death', error.message, EXIT_STATUS.guestDeath);
@@ -328,8 +337,21 @@ export class Machine {
   private deliverInput(): void {
     this.inputIsNew = false;
     if (this.input.isEmpty) return;
+    if (this.options.inputByLines) {
+      if (performance.now() - this.lineTime >= BUSY_INPUT_MILLISECONDS) this.deliverLine();
+      return;
+    }
     asGuestDeath(this.powered.engine, () => this.input.deliver(this.console));
     this.tellRoom();
+  }
+
+  /** Realtime, input by lines, guest asleep: types a line. Returns true if the guest has been given something. */
+  private deliverLine(): boolean {
+    if (this.clock.kind !== 'realtime' || !this.options.inputByLines || this.input.isEmpty) return false;
+    this.lineTime = performance.now();
+    const given = asGuestDeath(this.powered.engine, () => this.input.deliverLine(this.console));
+    this.tellRoom();
+    return given > 0;
   }
 
   private tellRoom(): void {

@@ -41,6 +41,7 @@ async function launch(options: LaunchOptions): Promise<number> {
   });
   machine = new Machine({
     ...options,
+    inputByLines: !terminal.isTerminal,
     onConsole: (bytes) => output.write(bytes),
     onInputRoom: () => terminal.resume(),
     onRestart: () => options.verbose && say('lguest: the guest restarts'),
