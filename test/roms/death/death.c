@@ -2,6 +2,7 @@
 #include "../lib/virtio.h"
 
 #define BASE 0x20000000
+void user_syscall(u32 argument);
 static volatile u32 *const at = (u32 *)BASE;
 
 static void unknown_call(void) { hcall0(99); }
@@ -47,7 +48,13 @@ static void directory_beyond_memory(void) {
 }
 static void stack_of_ring_0(void) { hcall3(HC_SET_STACK, 0x68, PAGE_OFFSET + 0x200000, 1); }
 static void stack_too_long(void) { hcall3(HC_SET_STACK, KERNEL_DS, PAGE_OFFSET + 0x200000, 3); }
-static void stack_not_mapped(void) { hcall3(HC_SET_STACK, KERNEL_DS, BASE, 1); }
+static void stack_not_mapped(void) {
+  struct user *user = user_new(user_syscall, 0);
+  user_run(user);
+  /* The genuine Host kills here; at the latest the next trap in ring 3 must. */
+  hcall3(HC_SET_STACK, KERNEL_DS, BASE, 1);
+  user_run(user);
+}
 static void stack_overrun(void) {
   /* A trap in ring 1 whose frame does not fit on the stack. */
   asm volatile("mov %0, %%esp; ud2" : : "r"(BASE));
@@ -60,7 +67,6 @@ static void sleep_forever(void) {
   irq_save();
   halt();
 }
-static void return_to_ring_0(void) { asm volatile("push $0x200; push $0x60; push $0; iret"); }
 
 /* Chains no device may follow. The console's output ring stands for all. */
 static struct device console;
@@ -134,7 +140,6 @@ static const struct {
     {"notify-beyond-memory", notify_beyond_memory},
     {"panic", die_in_panic},
     {"sleep-forever", sleep_forever},
-    {"return-to-ring-0", return_to_ring_0},
     {"chain-loop", chain_loop},
     {"chain-next-outside", chain_next_outside},
     {"chain-head-outside", chain_head_outside},

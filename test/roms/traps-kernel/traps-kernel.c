@@ -43,7 +43,8 @@ SNIPPET(string_bytes, "push %esi; push %edi; push %ecx; mov (%ecx), %esi; mov 4(
                       "string_op: rep movsb; pop %ecx; pop %edi; pop %esi");
 SNIPPET(write_dword, "mov %eax, (%ecx)");
 SNIPPET(add_dword, "addl $1, (%ecx)");
-extern char string_op[];
+SNIPPET(return_to_ring_0, "push $0x200; push $0x60; push $0; return_op: iret");
+extern char string_op[], return_op[];
 
 static volatile u32 seen_irq_enabled, seen_eflags, hits;
 static void on_breakpoint(struct regs *regs) {
@@ -94,6 +95,7 @@ static void protection(void) {
   EXPECT_FAULT(bad_selector, "segment not present", 20 * 8 + 1, 11, 20 * 8);
   EXPECT_FAULT(bad_stack_selector, "stack segment not present", 20 * 8 + 1, 12, 20 * 8);
   EXPECT_TRAP(code_in_fs, "store through a code segment", 0x61, 13, 0, code_in_fs_at + 2);
+  EXPECT_TRAP(return_to_ring_0, "iret to ring 0", 0, 13, 0x60, return_op);
   /* int n looks at the gate: what is not the guest's, or not a trap, is closed to every ring. */
   EXPECT_FAULT(interrupt_privileged, "int 13", 0, 13, 13 * 8 + 2);
   EXPECT_FAULT(interrupt_irq, "int 0x21", 0, 13, 0x21 * 8 + 2);
