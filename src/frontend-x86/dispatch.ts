@@ -1,0 +1,156 @@
+/** The opcode rows as the decoder wants them: arrays by opcode byte and modrm. */
+import { UNDEFINED, VARIANTS, isSized, rmKinds, type Variant } from './forms.js';
+import { ROWS, type Row } from './opcodes.js';
+
+/** Bytes behind modrm: what they are. */
+export const enum ImmKind {
+  none,
+  signedByte,
+  byte,
+  word,
+  full,
+  relativeByte,
+  relativeFull,
+  far,
+  offset,
+  wordAndByte,
+}
+/** How a register number becomes a slot. */
+export const enum RegKind {
+  dword,
+  byte,
+}
+
+const IMM_KINDS: readonly (readonly [code: string, kind: ImmKind])[] = [
+  ['Ib2', ImmKind.wordAndByte],
+  ['Ib', ImmKind.signedByte],
+  ['sIb', ImmKind.signedByte],
+  ['uIb', ImmKind.byte],
+  ['Iw', ImmKind.word],
+  ['Iz', ImmKind.full],
+  ['Jb', ImmKind.relativeByte],
+  ['Jz', ImmKind.relativeFull],
+  ['Ap', ImmKind.far],
+  ['Ob', ImmKind.offset],
+  ['Ov', ImmKind.offset],
+];
+
+function immKind(row: Row): ImmKind {
+  return IMM_KINDS.find(([code]) => row.operands.includes(code))?.[1] ?? ImmKind.none;
+}
+
+/** A row as the decoder wants it: small numbers of one hidden class. */
+export class DecodeRow {
+  readonly variants: readonly (Variant | undefined)[];
+  readonly imm: ImmKind;
+  readonly rmKind: RegKind;
+  readonly regKind: RegKind;
+  readonly sized: boolean;
+  readonly lockable: boolean;
+  readonly rare: boolean;
+  readonly noSegment: boolean;
+  readonly string: boolean;
+  /** A segment override has no effect: only ES:edi is accessed. */
+  readonly destinationOnly: boolean;
+  readonly stack: boolean;
+  readonly address: boolean;
+  /** 0 prefixes do nothing, 1 both repeat, 2 F3 and F2 differ. */
+  readonly rep: 0 | 1 | 2;
+  readonly opcodeRegister: boolean;
+
+  constructor(
+    row: Row,
+    variants: readonly (Variant | undefined)[],
+    imm = immKind(row),
+    sized = isSized(row),
+  ) {
+    const has = (...codes: string[]): boolean => row.operands.some((code) => codes.includes(code));
+    this.variants = variants;
+    this.imm = imm;
+    this.rmKind = has('Eb') ? RegKind.byte : RegKind.dword;
+    this.regKind = has('Gb', 'Zb') ? RegKind.byte : RegKind.dword;
+    this.sized = sized;
+    this.lockable = row.flags.has('lock');
+    this.rare = row.flags.has('rare');
+    this.noSegment = row.flags.has('nosegment');
+    this.string = row.flags.has('string');
+    this.destinationOnly = row.op === 'stos' || row.op === 'scas' || row.mnemonic === 'ins';
+    this.stack = row.flags.has('stack');
+    this.address = row.flags.has('address');
+    this.rep = row.flags.has('repz') ? 2 : row.flags.has('rep') ? 1 : 0;
+    this.opcodeRegister = row.opcodeRegister;
+  }
+}
+
+/** What an opcode byte leads to. */
+export class Dispatch {
+  hasModrm = false;
+  /** modrm.mod is ignored: the operand is a register (mov to and from control and debug registers). */
+  registerOnly = false;
+  /** Without modrm: one row. With: by modrm.reg for memory; 8 + low six bits of modrm for registers. */
+  readonly rows: (DecodeRow | undefined)[] = new Array<DecodeRow | undefined>(72).fill(undefined);
+}
+
+/** [one-byte, 0F][no prefix, 66, F3, F2][opcode]. */
+export const DISPATCH: Dispatch[][][] = [0, 1].map(() =>
+  [0, 1, 2, 3].map(() => Array.from({ length: 256 }, () => new Dispatch())),
+);
+
+const PREFIX_MAPS: Readonly<Record<Row['prefix'], readonly number[]>> = {
+  any: [0, 1, 2, 3],
+  np: [0],
+  '66': [1],
+  f3: [2],
+  f2: [3],
+};
+
+function install(row: Row, compiled: DecodeRow, opcode: number, map: number): void {
+  const dispatch = DISPATCH[row.map]![map]![opcode]!;
+  const set = (at: number): void => {
+    dispatch.rows[at] ??= compiled;
+  };
+  if (!row.hasModrm) {
+    set(0);
+    return;
+  }
+  dispatch.hasModrm = true;
+  if (row.operands.includes('Cd') || row.operands.includes('Dd')) dispatch.registerOnly = true;
+  const kinds = rmKinds(row);
+  for (let reg = 0; reg < 8; reg++) {
+    if (row.reg >= 0 && row.reg !== reg) continue;
+    if (kinds.memory) set(reg);
+    if (!kinds.register) continue;
+    for (let rm = 0; rm < 8; rm++) {
+      const low = reg * 8 + rm;
+      const modrm = 0xc0 | low;
+      if (row.modrm >= 0 && (modrm < row.modrm || modrm >= row.modrm + row.modrmCount)) continue;
+      set(8 + low);
+    }
+  }
+}
+
+/** Rows with a mandatory prefix, an exact modrm byte, a modrm.reg, a single opcode go before the general ones. */
+function exactness(row: Row): number {
+  const place = (row.modrm >= 0 ? 2 : 0) + (row.reg >= 0 ? 1 : 0) - (row.opcodeRegister ? 1 : 0);
+  return (row.prefix === 'any' ? 0 : 8) + place;
+}
+
+ROWS.map((row, n) => ({ row, compiled: new DecodeRow(row, VARIANTS[n]!) }))
+  .sort((p, q) => exactness(q.row) - exactness(p.row))
+  .forEach(({ row, compiled }) => {
+    for (const map of PREFIX_MAPS[row.prefix]) {
+      for (let n = 0; n < (row.opcodeRegister ? 8 : 1); n++) install(row, compiled, row.opcode + n, map);
+    }
+  });
+
+/**
+ * Undefined modrm bytes of defined opcodes: processors fetch operand bytes as for their neighbours before they raise #UD,
+ * so a page fault on those comes first.
+ */
+for (const dispatch of DISPATCH.flat(2)) {
+  if (!dispatch.hasModrm) continue;
+  const like = dispatch.rows.find((row) => row !== undefined)!;
+  const variants = new Array<Variant>(256).fill(UNDEFINED);
+  const filler = new DecodeRow(UNDEFINED.row, variants, like.imm, like.sized);
+  for (let n = 0; n < dispatch.rows.length; n++) dispatch.rows[n] ??= filler;
+}
