@@ -2,7 +2,7 @@
  * Bytes → `Instruction`, for 32-bit code segments (Intel SDM vol. 2, chapter 2). Every byte string decodes: what is
  * undefined becomes op `ud`, what is longer than 15 bytes op `too_long`.
  */
-import { CS, DS, FS, GS, ES, SS, ZERO } from './cpu-state.js';
+import { CS, DS, ES, FPU_MANTISSA, FS, GS, SS, XMM, ZERO } from './cpu-state.js';
 import { DecodedInstruction } from './decoded-instruction.js';
 import { AddressShape } from './instruction.js';
 import { DISPATCH, ImmKind, RegKind, type DecodeRow } from './dispatch.js';
@@ -51,7 +51,16 @@ function special(variant: Variant, length: number): DecodedInstruction {
 }
 
 function slotOf(kind: RegKind, number: number): number {
-  return kind === RegKind.byte ? ((number & 3) << 2) | (number >>> 2) : number << 2;
+  switch (kind) {
+    case RegKind.dword:
+      return number << 2;
+    case RegKind.byte:
+      return ((number & 3) << 2) | (number >>> 2);
+    case RegKind.mmx:
+      return FPU_MANTISSA + 8 * number;
+    case RegKind.xmm:
+      return XMM + 16 * number;
+  }
 }
 
 /**

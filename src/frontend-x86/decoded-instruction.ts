@@ -95,8 +95,10 @@ export class DecodedInstruction implements Instruction {
 export function fieldValue(insn: DecodedInstruction, name: FieldName): number {
   switch (name) {
     case 'rm':
+    case 'rmVector':
       return insn.rm;
     case 'reg':
+    case 'regVector':
       return insn.reg;
     case 'base':
       return insn.base;

@@ -164,7 +164,7 @@ export function disassemble(insn: DecodedInstruction, address: number): string {
     if (WORD_SUFFIX.has(name)) name += 'w';
   }
   let operands: string;
-  if (row.flags.has('string')) operands = stringOperands(insn, row.mnemonic);
+  if (row.flags.has('string') && !row.hasModrm) operands = stringOperands(insn, row.mnemonic);
   else operands = insn.shown.map((o) => operand(o, insn, address)).join(',');
   const lock = insn.lock ? 'lock ' : '';
   const repeat =

@@ -19,6 +19,13 @@ export const enum ImmKind {
 export const enum RegKind {
   dword,
   byte,
+  mmx,
+  xmm,
+}
+
+function regKind(row: Row, byte: RegExp, mmx: RegExp, xmm: RegExp): RegKind {
+  const has = (pattern: RegExp): boolean => row.operands.some((code) => pattern.test(code));
+  return has(byte) ? RegKind.byte : has(mmx) ? RegKind.mmx : has(xmm) ? RegKind.xmm : RegKind.dword;
 }
 
 const IMM_KINDS: readonly (readonly [code: string, kind: ImmKind])[] = [
@@ -64,11 +71,10 @@ export class DecodeRow {
     imm = immKind(row),
     sized = isSized(row),
   ) {
-    const has = (...codes: string[]): boolean => row.operands.some((code) => codes.includes(code));
     this.variants = variants;
     this.imm = imm;
-    this.rmKind = has('Eb') ? RegKind.byte : RegKind.dword;
-    this.regKind = has('Gb', 'Zb') ? RegKind.byte : RegKind.dword;
+    this.rmKind = regKind(row, /^Eb$/, /^[QN]/, /^[WU]/);
+    this.regKind = regKind(row, /^[GZ]b$/, /^P/, /^V/);
     this.sized = sized;
     this.lockable = row.flags.has('lock');
     this.rare = row.flags.has('rare');

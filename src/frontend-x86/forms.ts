@@ -98,6 +98,8 @@ function operandOf(code: string, row: Row, size: 2 | 4, shape: Shape): Instructi
       return memory(shape, size === 2 ? 4 : 8);
     case 'EvMw':
       return shape === REGISTER ? reg(FIELD.rm, size) : memory(shape, 2);
+    case 'EdMw':
+      return shape === REGISTER ? reg(FIELD.rm, 4) : memory(shape, 2);
     case 'Ob':
     case 'Ov':
       return memory(shape, width);
@@ -150,6 +152,18 @@ function operandOf(code: string, row: Row, size: 2 | 4, shape: Shape): Instructi
     case 'G':
     case 'Z':
       return reg(FIELD.reg, width);
+    case 'P':
+      return reg(FIELD.regVector, 8);
+    case 'V':
+      return reg(FIELD.regVector, 16);
+    case 'Q':
+      return shape === REGISTER ? reg(FIELD.rmVector, 8) : memory(shape, width);
+    case 'W':
+      return shape === REGISTER ? reg(FIELD.rmVector, 16) : memory(shape, width);
+    case 'N':
+      return reg(FIELD.rmVector, 8);
+    case 'U':
+      return reg(FIELD.rmVector, 16);
   }
   throw new Error(`operand code ${code}`);
 }

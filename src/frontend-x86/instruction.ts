@@ -40,6 +40,9 @@ export const FIELD = {
   rm: new Field('rm', 1),
   /** Slot of the modrm.reg (or opcode-encoded) register. */
   reg: new Field('reg', 1),
+  /** Likewise for MMX and XMM registers, whose slots need more than a byte. */
+  rmVector: new Field('rmVector', 4),
+  regVector: new Field('regVector', 4),
   base: new Field('base', 1),
   index: new Field('index', 1),
   scale: new Field('scale', 1),

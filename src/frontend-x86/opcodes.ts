@@ -7,12 +7,13 @@
  *   `66.` `f3.` `f2.` before it: only with this mandatory prefix; `np.`: only without. Without a row: #UD.
  * - mnemonic: `pause=nop` prints as `pause` and lifts as `nop`; `fcmovcc.2` fixes the condition.
  * - operands: Intel's letters (SDM vol. 2, A.2): E modrm.rm, G modrm.reg, M memory, R register in modrm.rm, Z register in
- *   the opcode, I immediate, J relative, O offset, S C D segment, control and debug register, V W XMM, P Q MMX;
- *   b w d q bytes 1 2 4 8, v and z the operand size. Ib is sign-extended, uIb zero-extended, sIb sign-extended to
+ *   the opcode, I immediate, J relative, O offset, S C D segment, control and debug register, V W U XMM, P Q N MMX;
+ *   b w d q x bytes 1 2 4 8 16, v and z the operand size. Ib is sign-extended, uIb zero-extended, sIb sign-extended to
  *   the operand size. m16…m512 are memory of so many bits (m28, m108, m512 bytes). `b` and `v` alone are the width
  *   of an operation with implicit operands. The manual's order of operands.
  */
 import { ONE_BYTE } from './opcodes-one-byte.js';
+import { SSE } from './opcodes-sse.js';
 import { TWO_BYTE } from './opcodes-two-byte.js';
 import { X87 } from './opcodes-x87.js';
 
@@ -132,5 +133,16 @@ function rare(rows: Row[]): Row[] {
   return rows.map((row) => ({ ...row, flags: new Set<RowFlag>([...row.flags, 'rare']) }));
 }
 
+/**
+ * Whether MMX, SSE and SSE2 instructions exist. An op with rows must have a lift function; without rows it raises #UD,
+ * which is what software expects while `cpuid` does not tell the features.
+ */
+export const MULTIMEDIA: boolean = false;
+
 /** All rows; more exact ones (modrm byte, then modrm.reg) go before less exact ones of the same opcode. */
-export const ROWS: readonly Row[] = [...parse(0, ONE_BYTE), ...rare(parse(0, X87)), ...parse(1, TWO_BYTE)];
+export const ROWS: readonly Row[] = [
+  ...parse(0, ONE_BYTE),
+  ...rare(parse(0, X87)),
+  ...parse(1, TWO_BYTE),
+  ...(MULTIMEDIA ? rare(parse(1, SSE)) : []),
+];

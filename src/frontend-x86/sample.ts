@@ -1,5 +1,5 @@
 /** The way back from a form to bytes, so that tests and the vectors of the native CPU can enumerate all forms. */
-import { CS, DS, EBX, ECX, EDX, ES, ESI, FS, GS, SS, ZERO } from './cpu-state.js';
+import { CS, DS, EBX, ES, ESI, FPU_MANTISSA, FS, GS, SS, XMM, ZERO } from './cpu-state.js';
 import { REGISTER, formVariant, type Variant } from './forms.js';
 import { AddressShape, type FieldName, type Instruction } from './instruction.js';
 
@@ -31,14 +31,25 @@ const RM_16: Readonly<Record<string, number>> = {
   '12,32': 7,
 };
 
-/** Register number of a state slot: bytes may be high ones, MMX and XMM registers stand elsewhere. */
-function registerNumber(variant: Variant, field: 'rm' | 'reg', slot: number): number {
-  const operand = variant.shown.find(
-    (o) => o.kind === 'reg' && typeof o.slot !== 'number' && o.slot.name === field,
-  );
-  const size = operand?.kind === 'reg' ? operand.size : 4;
-  if (size === 1) return (slot >> 2) | ((slot & 1) << 2);
-  return (slot >> 2) & 7;
+/** Register number of the state slot that a field is given, or `otherwise`. */
+function registerNumber(
+  variant: Variant,
+  field: 'rm' | 'reg',
+  values: FieldValues,
+  otherwise: number,
+): number {
+  for (const o of variant.shown) {
+    if (o.kind !== 'reg' || typeof o.slot === 'number') continue;
+    if (o.slot.name === `${field}Vector`) {
+      const slot = values[`${field}Vector`];
+      if (slot === undefined) return otherwise;
+      return o.size === 8 ? (slot - FPU_MANTISSA) / 8 : (slot - XMM) / 16;
+    }
+    const slot = values[field];
+    if (o.slot.name !== field || slot === undefined) continue;
+    return o.size === 1 ? (slot >> 2) | ((slot & 1) << 2) : slot >> 2;
+  }
+  return otherwise;
 }
 
 function little(value: number, bytes: number): number[] {
@@ -131,8 +142,8 @@ export function sampleEncoding(form: number | Instruction, values: FieldValues =
   if (variant.rep !== 'none') bytes.push(variant.rep === 'rep' ? 0xf3 : 0xf2);
   if (row.prefix === '66' || row.prefix === 'f2' || row.prefix === 'f3') bytes.push(parseInt(row.prefix, 16));
   if (row.map === 1) bytes.push(0x0f);
-  const rm = registerNumber(variant, 'rm', values.rm ?? ECX);
-  const reg = row.reg >= 0 ? row.reg : registerNumber(variant, 'reg', values.reg ?? EDX);
+  const rm = registerNumber(variant, 'rm', values, 1);
+  const reg = row.reg >= 0 ? row.reg : registerNumber(variant, 'reg', values, 2);
   bytes.push(row.opcodeRegister ? row.opcode | reg : row.opcode);
   if (row.modrm >= 0) bytes.push(row.modrm);
   else if (row.hasModrm && shape === REGISTER) bytes.push(0xc0 | (reg << 3) | rm);
