@@ -193,6 +193,39 @@ describe('prefixes', () => {
   });
 });
 
+// What a processor answered to these bytes at the end of a page.
+test.each([
+  ['8ec8', 'mov to cs'],
+  ['8cf0', 'no such segment register'],
+  ['fed0', 'fe /2'],
+  ['fff8', 'ff /7'],
+  ['c60011', 'c6 /0 is mov'],
+  ['c60811', 'c6 /1 takes its immediate along'],
+  ['66c7081122', 'c7 /1 likewise, of 16 bits'],
+  ['d9d1', 'beside fnop'],
+  ['d948 10', 'd9 /1 takes its displacement along'],
+  ['0f0a', 'no row'],
+  ['8dc0', 'lea of a register'],
+  ['0fc7c8', 'cmpxchg8b of a register'],
+  ['f090', 'lock nop'],
+  ['f00fba20 01', 'lock bt'],
+  ['660faee8', 'lfence with 66'],
+  ['0f0b', 'ud2'],
+])('%s: %s', (bytes, what) => {
+  const insn = one(bytes);
+  expect([insn.op, insn.length]).toEqual([what === 'c6 /0 is mov' ? 'mov' : 'ud', hex(bytes).length]);
+});
+
+test('instructions that must not run in rings 1 to 3 are one form', () => {
+  for (const bytes of ['f4', 'fa', 'fb', 'ed', 'f36d', '0f06', '0f22c0', '0f0110', '0f30']) {
+    expect(one(bytes).op).toBe('privileged');
+    expect(one(bytes).form).toBe(one('f4').form);
+  }
+  expect(disassemble(one('0f22c0'), 0)).toBe('mov cr0,eax');
+  expect(disassemble(one('f36d'), 0)).toBe('rep ins DWORD PTR es:[edi],dx');
+  expect(one('0f23f8')).toMatchObject({ op: 'mov_dr' });
+});
+
 describe('relative targets', () => {
   test('count from the start of the instruction', () => {
     expect(one('ebfe').operands[0]).toEqual({ kind: 'rel', target: 0 });

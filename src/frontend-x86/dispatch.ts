@@ -153,10 +153,18 @@ ROWS.map((row, n) => ({ row, compiled: new DecodeRow(row, VARIANTS[n]!) }))
  * Undefined modrm bytes of defined opcodes: processors fetch operand bytes as for their neighbours before they raise #UD,
  * so a page fault on those comes first.
  */
-for (const dispatch of DISPATCH.flat(2)) {
-  if (!dispatch.hasModrm) continue;
-  const like = dispatch.rows.find((row) => row !== undefined)!;
-  const variants = new Array<Variant>(256).fill(UNDEFINED);
-  const filler = new DecodeRow(UNDEFINED.row, variants, like.imm, like.sized);
-  for (let n = 0; n < dispatch.rows.length; n++) dispatch.rows[n] ??= filler;
+for (const maps of DISPATCH) {
+  for (let opcode = 0; opcode < 256; opcode++) {
+    const siblings = maps.map((map) => map[opcode]!);
+    const like = siblings
+      .filter((d) => d.hasModrm)
+      .flatMap((d) => d.rows.filter((row) => row !== undefined))[0];
+    if (like === undefined) continue;
+    const variants = new Array<Variant>(256).fill(UNDEFINED);
+    const filler = new DecodeRow(UNDEFINED.row, variants, like.imm, like.sized);
+    for (const dispatch of siblings) {
+      dispatch.hasModrm = true;
+      for (let n = 0; n < dispatch.rows.length; n++) dispatch.rows[n] ??= filler;
+    }
+  }
 }
