@@ -124,10 +124,6 @@ f3.7e     movq      Vx,Wq
 np.7f     movq      Qq,Pq
 66.7f     movdqa    Wx,Vx
 f3.7f     movdqu    Wx,Vx
-np.ae/0   fxsave    m512
-np.ae/1   fxrstor   m512
-np.ae/2   ldmxcsr   m32
-np.ae/3   stmxcsr   m32
 np.c2     cmpps     Vx,Wx,uIb
 66.c2     cmppd     Vx,Wx,uIb
 f3.c2     cmpss     Vx,Wd,uIb

@@ -1,5 +1,5 @@
 /**
- * Opcodes behind 0F (Intel SDM vol. 2, appendix A, table A-3), but for MMX and SSE.
+ * Opcodes behind 0F (Intel SDM vol. 2, appendix A, table A-3), but for MMX and SSE (their state is here).
  * `opcodes.ts` says how a row is written.
  */
 export const TWO_BYTE = `
@@ -63,6 +63,14 @@ a9      pop     GS      sized stack
 ab      bts     Ev,Gv   lock rare
 ac      shrd    Ev,Gv,uIb  rare
 ad      shrd    Ev,Gv,CL   rare
+np.ae/0   fxsave    m512   rare
+np.ae/1   fxrstor   m512   rare
+np.ae/2   ldmxcsr   m32    rare
+np.ae/3   stmxcsr   m32    rare
+np.ae/0 fxsave  m512    rare
+np.ae/1 fxrstor m512    rare
+np.ae/2 ldmxcsr m32     rare
+np.ae/3 stmxcsr m32     rare
 np.ae:e8+  lfence=nop  -
 np.ae:f0+  mfence=nop  -
 np.ae:f8+  sfence=nop  -
