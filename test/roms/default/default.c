@@ -4,7 +4,14 @@
 int has_console, has_disk;
 
 void hex_dump(const u8 *data, u32 length, u32 address) {
+  u32 starred = 0;
   for (u32 at = 0; at < length; at += 16) {
+    /* Full lines that repeat the one before become one star; the last is always shown. */
+    if (at && at + 16 < length && memcmp(data + at, data + at - 16, 16) == 0) {
+      if (!starred++) printf("*\n");
+      continue;
+    }
+    starred = 0;
     char line[80];
     u32 n = (u32)format(line, sizeof line, "%08x ", address + at);
     for (u32 i = 0; i < 16; i++)
@@ -79,7 +86,7 @@ static void do_disk(const char *rest) {
     status = block_request(BLOCK_IN, number, sector, 512);
   }
   if (status != BLOCK_OK)
-    printf("sector %u: error %u\n", number, status);
+    printf("sector %u: %s\n", number, status == BLOCK_IOERR ? "input/output error" : "not supported");
   else if (writing)
     printf("sector %u written\n", number);
   else
