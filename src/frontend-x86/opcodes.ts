@@ -134,8 +134,8 @@ function rare(rows: Row[]): Row[] {
 }
 
 /**
- * Whether MMX, SSE and SSE2 instructions exist. An op with rows must have a lift function; without rows it raises #UD,
- * which is what software expects while `cpuid` does not tell the features.
+ * Whether MMX, SSE and SSE2 instructions have rows. They have no lift functions, so their ~950 forms would all raise #UD;
+ * without rows they do so as one form, which is what software expects while `cpuid` does not tell the features.
  */
 export const MULTIMEDIA: boolean = false;
 
