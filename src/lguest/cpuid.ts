@@ -19,7 +19,7 @@ export const CPUID_EDX = {
 export type CpuFeature = keyof typeof CPUID_EDX;
 
 /** What is told unless an option says otherwise. */
-export const DEFAULT_FEATURES: readonly CpuFeature[] = ['fpu', 'tsc', 'pae', 'cx8', 'cmov'];
+export const DEFAULT_FEATURES: readonly CpuFeature[] = ['fpu', 'tsc', 'pae', 'cx8', 'cmov', 'fxsr'];
 
 export type CpuidResult = readonly [eax: number, ebx: number, ecx: number, edx: number];
 

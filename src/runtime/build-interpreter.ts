@@ -1,7 +1,7 @@
 /** Builds the interpreter from the lifter: every instruction form becomes a handler. Run when the package is built. */
 import { allForms, formName } from '../frontend-x86/forms.js';
 import type { Instruction } from '../frontend-x86/instruction.js';
-import { lift, LIFTS } from '../frontend-x86/lift/lift.js';
+import { lift } from '../frontend-x86/lift/lift.js';
 import { Builder } from '../ir/builder.js';
 import { Field } from '../ir/ir.js';
 import { OPS } from '../ir/ops.js';
@@ -71,7 +71,7 @@ function pairOf(first: Instruction, second: Instruction): FormPair | undefined {
 export function buildInterpreter(options: InterpreterOptions): InterpreterImage {
   const rank = new Map(HOT_FORMS.map((name, i) => [name, i]));
   const coldest = HOT_FORMS.length;
-  const symbols = [...allForms()].filter((f) => f.op in LIFTS);
+  const symbols = [...allForms()];
   const forms = symbols.map(liftForm);
   forms.sort((a, b) => (rank.get(a.name) ?? coldest) - (rank.get(b.name) ?? coldest) || a.id - b.id);
   const byName = new Map(symbols.map((s) => [formName(s), s]));

@@ -6,6 +6,7 @@ import { BCD } from './bcd.js';
 import { BITS } from './bits.js';
 import { Lifter, type LiftTable } from './context.js';
 import { CONTROL, CONTROL_FALLS_THROUGH } from './control.js';
+import { FXSR } from './fxsr.js';
 import { MOVE } from './move.js';
 import { MULDIV } from './muldiv.js';
 import { SEGMENT, SEGMENT_LOADS } from './segment.js';
@@ -13,6 +14,7 @@ import { SHIFT } from './shift.js';
 import { STACK } from './stack.js';
 import { STRING } from './string.js';
 import { SYSTEM, SYSTEM_ENDS } from './system.js';
+import { X87_LIFTS } from './x87.js';
 
 export const LIFTS: LiftTable = {
   ...MOVE,
@@ -26,6 +28,8 @@ export const LIFTS: LiftTable = {
   ...CONTROL,
   ...SEGMENT,
   ...SYSTEM,
+  ...X87_LIFTS,
+  ...FXSR,
 };
 
 /** The lifter of each builder: instructions lifted into one builder share what is known about the flags. */
@@ -33,11 +37,10 @@ const lifters = new WeakMap<Builder, Lifter>();
 
 /**
  * Appends the instruction's IR. The caller has marked its start. Ends with a terminator exactly if `endsBlock` says so.
- * Throws `Error` for an op without lift function.
+ * An instruction that has no lift function is undefined on this CPU (#UD).
  */
 export function lift(b: Builder, i: Instruction): void {
-  const f = LIFTS[i.op];
-  if (f === undefined) throw new Error(`no lift function for ${i.op}`);
+  const f = LIFTS[i.op] ?? LIFTS['ud']!;
   let x = lifters.get(b);
   if (x === undefined) lifters.set(b, (x = new Lifter(b)));
   f(x, i);
@@ -53,7 +56,7 @@ const ENDS: ReadonlySet<string> = new Set([
 
 /** Whether an instruction is the last of its basic block. */
 export function endsBlock(i: Instruction): boolean {
-  if (ENDS.has(i.op)) return true;
+  if (ENDS.has(i.op) || !(i.op in LIFTS)) return true;
   if (i.op === 'mov' || i.op === 'pop') return i.operands[0]?.kind === 'sreg';
   return i.rep !== 'none' && i.op in STRING;
 }
