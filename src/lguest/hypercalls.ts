@@ -92,14 +92,15 @@ export class Hypercalls {
     }
     this.drainRing(this.abi);
     if (host.isShutDown) return;
-    const [r1, r2, r3, r4] = this.abi.argumentRegisters;
+    const registers = this.abi.argumentRegisters;
+    const last = registers[3];
     this.dispatch(
       this.direct,
       number,
-      cpu.reg(r1),
-      r2 < 0 ? 0 : cpu.reg(r2),
-      r3 < 0 ? 0 : cpu.reg(r3),
-      r4 < 0 ? 0 : cpu.reg(r4),
+      cpu.reg(registers[0]),
+      cpu.reg(registers[1]),
+      cpu.reg(registers[2]),
+      last < 0 ? 0 : cpu.reg(last),
     );
   }
 
@@ -121,16 +122,16 @@ export class Hypercalls {
     const { memory } = this.host.engine;
     const statuses = this.data + abi.data.hcallStatus;
     const entries = this.data + abi.data.hcalls;
-    const [o0, o1, o2, o3, o4] = abi.ringOffsets;
+    const offsets = abi.ringOffsets;
     for (let i = 0; i < RING_ENTRIES; i++) {
       const at = this.next;
       if (memory.read8(statuses + at) === RING_FREE) return;
       const entry = entries + at * abi.ringEntryBytes;
-      const number = memory.read32(entry + o0);
-      const a1 = memory.read32(entry + o1);
-      const a2 = memory.read32(entry + o2);
-      const a3 = memory.read32(entry + o3);
-      const a4 = o4 < 0 ? 0 : memory.read32(entry + o4);
+      const number = memory.read32(entry + offsets[0]);
+      const a1 = memory.read32(entry + offsets[1]);
+      const a2 = memory.read32(entry + offsets[2]);
+      const a3 = memory.read32(entry + offsets[3]);
+      const a4 = offsets[4] < 0 ? 0 : memory.read32(entry + offsets[4]);
       this.next = (at + 1) % RING_ENTRIES;
       this.dispatch(this.ring, number, a1, a2, a3, a4);
       memory.write8(statuses + at, RING_FREE);

@@ -53,9 +53,9 @@ export interface GuestAbi {
   readonly name: string;
   /** The hypercall instruction is `vmcall` (else `int $0x1f`; that is understood always). */
   readonly vmcall: boolean;
-  /** Number of the general registers that hold arguments 1..4 (-1: no such argument); the call number is in eax. */
+  /** Number of the general registers that hold arguments 1..4 (-1: there is no fourth); the call number is in eax. */
   readonly argumentRegisters: readonly [number, number, number, number];
-  /** Ring entries: their size, and the byte offsets of number and arguments 1..4 in them (-1: none). */
+  /** Ring entries: their size, and the byte offsets of number and arguments 1..4 in them (-1: no fourth). */
   readonly ringEntryBytes: number;
   readonly ringOffsets: readonly [number, number, number, number, number];
   readonly hypercalls: Readonly<Record<number, HypercallName>>;
