@@ -5,10 +5,17 @@ import type { Instruction } from '../instruction.js';
 import { STATUS_GET, STATUS_SET } from './functions-flags.js';
 import { sizeOf, type Lift, type Lifter, type LiftTable } from './context.js';
 
+/** The value of the second operand of a two-operand instruction whose first has been read: folds `xor r, r`, `test r, r`. */
+function second(x: Lifter, i: Instruction, first: Value): Value {
+  const [p, q] = i.operands;
+  const same = p?.kind === 'reg' && q?.kind === 'reg' && typeof p.slot === 'number' && p.slot === q.slot;
+  return same ? first : x.read(q!);
+}
+
 function add(x: Lifter, i: Instruction): void {
   const to = i.operands[0]!;
-  const b = x.read(i.operands[1]!);
   const place = x.place(to);
+  const b = second(x, i, place.value);
   const r = x.add(place.value, b);
   place.write(r);
   x.flags.add(place.value, b, r, sizeOf(to));
@@ -16,8 +23,8 @@ function add(x: Lifter, i: Instruction): void {
 
 function adc(x: Lifter, i: Instruction): void {
   const to = i.operands[0]!;
-  const b = x.read(i.operands[1]!);
   const place = x.place(to);
+  const b = second(x, i, place.value);
   const r = x.add(x.add(place.value, b), x.flags.carry());
   place.write(r);
   x.flags.add(place.value, b, r, sizeOf(to));
@@ -25,8 +32,8 @@ function adc(x: Lifter, i: Instruction): void {
 
 function sub(x: Lifter, i: Instruction): void {
   const to = i.operands[0]!;
-  const b = x.read(i.operands[1]!);
   const place = x.place(to);
+  const b = second(x, i, place.value);
   const r = x.sub(place.value, b);
   place.write(r);
   x.flags.compare(place.value, b, r, sizeOf(to));
@@ -34,8 +41,8 @@ function sub(x: Lifter, i: Instruction): void {
 
 function sbb(x: Lifter, i: Instruction): void {
   const to = i.operands[0]!;
-  const b = x.read(i.operands[1]!);
   const place = x.place(to);
+  const b = second(x, i, place.value);
   const r = x.sub(x.sub(place.value, b), x.flags.carry());
   place.write(r);
   x.flags.subtract(place.value, b, r, sizeOf(to));
@@ -44,15 +51,15 @@ function sbb(x: Lifter, i: Instruction): void {
 function cmp(x: Lifter, i: Instruction): void {
   const size = sizeOf(i.operands[0]!);
   const a = x.read(i.operands[0]!);
-  const b = x.read(i.operands[1]!);
+  const b = second(x, i, a);
   x.flags.compare(a, b, x.sub(a, b), size);
 }
 
 function logic(combine: (x: Lifter, p: Value, q: Value) => Value): Lift {
   return (x, i) => {
     const to = i.operands[0]!;
-    const b = x.read(i.operands[1]!);
     const place = x.place(to);
+    const b = second(x, i, place.value);
     const r = combine(x, place.value, b);
     place.write(r);
     x.flags.logic(r, sizeOf(to));
@@ -61,7 +68,8 @@ function logic(combine: (x: Lifter, p: Value, q: Value) => Value): Lift {
 
 function test(x: Lifter, i: Instruction): void {
   const size = sizeOf(i.operands[0]!);
-  x.flags.logic(x.and(x.read(i.operands[0]!), x.read(i.operands[1]!)), size);
+  const a = x.read(i.operands[0]!);
+  x.flags.logic(x.and(a, second(x, i, a)), size);
 }
 
 function step(up: boolean): Lift {

@@ -2,7 +2,7 @@
 import type { Builder } from '../../ir/builder.js';
 import { Field, type Operand, type Value } from '../../ir/ir.js';
 import type { OpName } from '../../ir/ops.js';
-import { CPL, ESP, SEGMENT_ATTR, SEGMENT_BASE, SEGMENT_LIMIT, SS, ZERO } from '../cpu-state.js';
+import { CPL, ESP, SEGMENT_ATTR, SS, ZERO } from '../cpu-state.js';
 import { AddressShape, type Address, type Instruction, type InstructionOperand } from '../instruction.js';
 import { SEGMENT_LINEAR } from './functions-memory.js';
 import { Flags } from './flags.js';
@@ -281,29 +281,22 @@ export class Lifter {
   /** Stores first, then moves the stack pointer: a fault leaves it alone. */
   push(i: Instruction, size: 2 | 4, v: Value): void {
     const sp = this.sp(i);
-    this.store(this.stackAddress(i, sp, -size, size, true), size, v);
-    this.setSp(i, this.subC(sp, size));
+    const address = this.stackAddress(i, sp, -size, size, true);
+    this.store(address, size, v);
+    this.setSp(i, i.flat ? address : this.subC(sp, size));
   }
   /** Reads the stack's top without moving the stack pointer. */
-  top(i: Instruction, size: 2 | 4, displacement = 0): Value {
-    return this.load(this.stackAddress(i, this.sp(i), displacement, size, false), size);
+  top(i: Instruction, size: 2 | 4, sp = this.sp(i)): Value {
+    return this.load(this.stackAddress(i, sp, 0, size, false), size);
   }
   /** Moves the stack pointer up by a number of bytes. */
-  release(i: Instruction, bytes: Value): void {
-    this.setSp(i, this.add(this.sp(i), bytes));
+  release(i: Instruction, bytes: number, sp = this.sp(i)): void {
+    this.setSp(i, this.addC(sp, bytes));
   }
   pop(i: Instruction, size: 2 | 4): Value {
-    const v = this.top(i, size);
-    this.release(i, this.c(size));
+    const sp = this.sp(i);
+    const v = this.top(i, size, sp);
+    this.release(i, size, sp);
     return v;
-  }
-
-  /** Base, limit and attribute slots of a segment register known when lifting. */
-  segmentSlots(segment: number): { base: number; limit: number; attr: number } {
-    return {
-      base: SEGMENT_BASE + 4 * segment,
-      limit: SEGMENT_LIMIT + 4 * segment,
-      attr: SEGMENT_ATTR + 4 * segment,
-    };
   }
 }

@@ -104,9 +104,11 @@ function callFar(x: Lifter, i: Instruction): void {
 
 function ret(x: Lifter, i: Instruction): void {
   const size = wide(i);
-  const eip = x.top(i, size);
+  const sp = x.sp(i);
+  const eip = x.top(i, size, sp);
   const o = i.operands[0];
-  x.release(i, o?.kind === 'imm' ? x.addC(x.andC(x.b.operand(o.value), 0xffff), size) : x.c(size));
+  const popped = x.addC(sp, size);
+  x.setSp(i, o?.kind === 'imm' ? x.add(popped, x.andC(x.b.operand(o.value), 0xffff)) : popped);
   x.b.jump(eip, 2);
 }
 

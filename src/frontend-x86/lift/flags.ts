@@ -14,8 +14,6 @@ type Known =
   | { readonly kind: 'sub'; readonly a: Value; readonly b: Value; readonly size: Size }
   | { readonly kind: 'logic' };
 
-const MOST_NEGATIVE = { 1: -0x80, 2: -0x8000, 4: -0x80000000 } as const;
-
 export class Flags {
   private known: Known | undefined;
   private result: Value | undefined;
@@ -29,14 +27,14 @@ export class Flags {
     this.result = result;
     this.at = this.x.b.ops.length;
   }
-  /** The last flag-setting operation, if nothing has touched the flags or the structure since. */
+  /** The last flag-setting operation, unless something may have written the flags since, or it was noted inside a structure that is closed now. */
   private current(): Known | undefined {
     if (this.known === undefined) return undefined;
     const ops = this.x.b.ops;
     for (let n = this.at; n < ops.length; n++) {
       const { name, imm } = ops[n]!;
       const writes = name === 'put32' && (imm === FLAG_RESULT || imm === FLAG_AUX);
-      if (writes || name === 'call' || name === 'else' || name === 'loop') {
+      if (writes || name === 'call' || name === 'end') {
         this.known = undefined;
         return undefined;
       }
@@ -95,21 +93,20 @@ export class Flags {
   /** After inc (r = a + 1) or dec (r = a - 1): CF stays. */
   step(a: Value, r: Value, size: Size, up: boolean): void {
     const x = this.x;
-    const signed = x.sext(r, size);
-    const overflowed = up ? MOST_NEGATIVE[size] : ~MOST_NEGATIVE[size];
-    const carry = x.andC(x.sarC(this.oldAux(), 31), 0xc0000000);
-    const overflow = x.shlC(x.eqC(signed, overflowed), 30);
-    // Bit 4 changes exactly when bit 3 carried or borrowed.
-    const adjust = x.andC(x.shrC(x.xor(a, r), 1), 8);
-    this.set(signed, x.or(x.xor(carry, overflow), adjust));
+    // Carries of a + 1: where a has a one that the result has not; borrows of a - 1 the other way round.
+    const vector = x.and(up ? a : r, x.xor(a, r));
+    const narrow = size === 4 ? vector : this.vectorToAux(vector, size);
+    const aux = this.withCarry(narrow, this.oldAux());
+    this.set(x.sext(r, size), size === 4 ? x.andC(aux, AUX_MASK) : aux);
+  }
+  /** FLAG_AUX with CF changed to bit 31 of `bit31`: flipping both top bits leaves their xor, OF. */
+  private withCarry(aux: Value, bit31: Value): Value {
+    const x = this.x;
+    return x.xor(aux, x.andC(x.sarC(x.xor(aux, bit31), 31), 0xc0000000));
   }
   /** Changes CF to bit 31 of a value; the other flags stay. */
   setCarry(bit31: Value): void {
-    const x = this.x;
-    const old = this.oldAux();
-    // Flipping both top bits changes CF and leaves their xor, OF.
-    const flip = x.andC(x.sarC(x.xor(old, bit31), 31), 0xc0000000);
-    this.setAux(x.xor(old, flip));
+    this.setAux(this.withCarry(this.oldAux(), bit31));
   }
   /** Changes ZF to a condition (0 or 1); the other flags stay. */
   setZero(zero: Value): void {

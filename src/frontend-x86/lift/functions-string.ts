@@ -127,11 +127,13 @@ function define(name: string, size: Size, moves: boolean): IrFunction {
         b.return();
       });
     };
-    b.if(
-      x.op('i32.lt_s', x.c(0), b.get32(DIRECTION)),
-      () => many(false),
-      () => many(true),
-    );
+    b.if(x.ltU(x.c(1), count), () => {
+      b.if(
+        x.op('i32.lt_s', x.c(0), b.get32(DIRECTION)),
+        () => many(false),
+        () => many(true),
+      );
+    });
     const v = moves ? x.load(b.get32(ESI), size) : x.getReg(EAX, size);
     x.store(b.get32(EDI), size, v);
     advance(x.c(1), x.shlC(b.get32(DIRECTION), SHIFT[size]));

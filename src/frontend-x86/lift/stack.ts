@@ -19,16 +19,17 @@ function push(x: Lifter, i: Instruction): void {
 function pop(x: Lifter, i: Instruction): void {
   const o = i.operands[0]!;
   const size = stackSize(i);
-  const v = x.top(i, size);
+  const sp = x.sp(i);
+  const v = x.top(i, size, sp);
   if (o.kind === 'sreg') {
     // The register is loaded first: it may fault, and must leave esp alone then.
-    loadSegmentRegister(x, i, o.number, x.andC(v, 0xffff), () => x.release(i, x.c(size)));
+    loadSegmentRegister(x, i, o.number, x.andC(v, 0xffff), () => x.release(i, size, sp));
   } else if (o.kind === 'mem') {
     // An address with esp in it counts from the incremented esp.
     x.store(x.linear(o.address, sizeOf(o), true, undefined, size), size, v);
-    x.release(i, x.c(size));
+    x.release(i, size, sp);
   } else {
-    x.release(i, x.c(size));
+    x.release(i, size, sp);
     x.write(o, v);
   }
 }

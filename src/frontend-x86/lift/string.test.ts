@@ -29,7 +29,7 @@ test('rep movs and rep stos in bulk do what single iterations do, overlapping or
     fc.property(
       fc.constantFrom('movs', 'stos'),
       fc.constantFrom<Size>(1, 2, 4),
-      fc.integer({ min: 0x800, max: 0x3800 }),
+      fc.integer({ min: 0x1000, max: 0x3000 }),
       fc.oneof(fc.integer({ min: -20, max: 20 }), fc.integer({ min: -0x600, max: 0x600 })),
       fc.integer({ min: 0, max: 300 }),
       fc.boolean(),
