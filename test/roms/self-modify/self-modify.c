@@ -44,6 +44,10 @@ asm(".data\n.balign 64\ncall_over: mov %esp, %edx; mov $call_over_target + 5, %e
     "call_over_back: mov %edx, %esp; ret\n"
     "call_over_target: .byte 0xb8, 0, 0, 0, 0; mov %edx, %esp; ret\n.text");
 extern char call_over_back[];
+/* rep movsb that ends in the instruction behind it: mov $0, %eax becomes mov $value, %eax. */
+u32 rep_next(u32 value);
+asm(".data\n.balign 64\nrep_next: push %esi; push %edi; lea 12(%esp), %esi; mov $rep_next_target + 1, %edi; mov $4, %ecx\n"
+    "rep movsb\nrep_next_target: mov $0, %eax; pop %edi; pop %esi; ret\n.text");
 
 static void near_code(void) {
   int good = 1;
@@ -59,6 +63,9 @@ static void near_code(void) {
   for (u32 i = 0; i < WARM; i++) good &= call_over() == (u32)call_over_back;
   irq_restore(was);
   check("call writes over its target", good);
+  good = 1;
+  for (u32 i = 0; i < WARM; i++) good &= rep_next(i * 77777) == i * 77777;
+  check("rep movsb into the next instruction", good);
 }
 
 static void other_blocks(void) {
@@ -162,6 +169,25 @@ static void pages(void) {
   directory_switch(kernel_directory);
 }
 
+/* A debugger's breakpoint: int3 over an instruction, whose first byte comes back in the trap handler. */
+static u8 breakpoint_code[64] __attribute__((aligned(64)));
+static u32 breakpoints;
+static void on_breakpoint(struct regs *regs) {
+  breakpoints++;
+  regs->eip--;
+  *(u8 *)regs->eip = 0xb8;
+}
+static void debugger(void) {
+  set_trap_handler(3, on_breakpoint);
+  put_function(breakpoint_code, 1234);
+  int good = all_equal(breakpoint_code, 1234);
+  for (u32 i = 0; i < 500; i++) {
+    *(volatile u8 *)breakpoint_code = 0xcc;
+    good &= as_function(breakpoint_code)() == 1234 && as_function(breakpoint_code)() == 1234;
+  }
+  check("breakpoints come and go", good && breakpoints == 500);
+}
+
 /* Generates a fresh function for each round over the same place, as a JIT in the guest would. */
 static void generated(void) {
   static u8 code[4096];
@@ -187,5 +213,6 @@ void rom_main(void) {
   near_code();
   other_blocks();
   pages();
+  debugger();
   generated();
 }

@@ -32,6 +32,9 @@ SNIPPET(interrupt_privileged, "int $0x0d");
 SNIPPET(interrupt_irq, "int $0x21");
 SNIPPET(interrupt_nothing, "int $0x90");
 SNIPPET(single_step, "pushf; orl $0x100, (%esp); popf; step_first: nop; step_second: nop");
+SNIPPET(step_string, "push %edi; mov %ecx, %edi; mov $3, %ecx; pushf; orl $0x100, (%esp); popf; "
+                     "step_string_op: rep stosb; nop; pop %edi");
+extern char step_string_op[];
 SNIPPET(ice_breakpoint, ".byte 0xf1");
 SNIPPET(port_in, "mov $0x12345678, %eax; in $0x80, %al; mov %eax, (%ecx)");
 SNIPPET(port_in_dx, "mov $0x64, %edx; in %dx, %eax; mov %eax, (%ecx)");
@@ -52,11 +55,11 @@ static void on_breakpoint(struct regs *regs) {
   seen_irq_enabled = lguest_data.irq_enabled;
   seen_eflags = regs->eflags;
 }
-static u32 stepped[4];
+static u32 stepped[4], stepped_ecx[4], steps_wanted = 2;
 static void on_debug(struct regs *regs) {
-  if (hits < 4) stepped[hits] = regs->eip;
+  if (hits < 4) stepped[hits] = regs->eip, stepped_ecx[hits] = regs->ecx;
   hits++;
-  if (hits == 2) regs->eflags &= ~FLAG_TF;
+  if (hits == steps_wanted) regs->eflags &= ~FLAG_TF;
 }
 
 static void exceptions(void) {
@@ -170,6 +173,12 @@ static void gates(void) {
   check_equal("single steps", hits, 2);
   check_equal("the first after the next instruction", stepped[0], (u32)step_second);
   check_equal("the second likewise", stepped[1], (u32)step_second + 1);
+  static u8 bytes[4];
+  hits = 0, steps_wanted = 4;
+  step_string(bytes);
+  check("a step for each turn of a rep", hits == 4 && stepped_ecx[0] == 2 && stepped_ecx[1] == 1 && stepped_ecx[2] == 0);
+  check("at the rep until it is done", stepped[0] == (u32)step_string_op && stepped[1] == (u32)step_string_op &&
+                                           stepped[2] == (u32)step_string_op + 2);
   hits = 0;
   ice_breakpoint(0);
   check("icebp", hits == 1 && stepped[0] == (u32)ice_breakpoint_end);
