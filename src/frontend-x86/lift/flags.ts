@@ -27,7 +27,7 @@ export class Flags {
     this.result = result;
     this.at = this.x.b.ops.length;
   }
-  /** The last flag-setting operation, unless something may have written the flags since, or it was noted inside a structure that is closed now. */
+  /** The last flag-setting operation, unless the flags were written since, or it stands in a structure that is closed. */
   private current(): Known | undefined {
     if (this.known === undefined) return undefined;
     const ops = this.x.b.ops;
