@@ -123,7 +123,21 @@ function holds(cc: number, f: number): boolean {
 test('all conditions, fused with their compare and from stored flags', () => {
   fc.assert(
     fc.property(
-      fc.constantFrom('sub', 'cmp', 'and', 'test', 'add', 'xor'),
+      fc.constantFrom(
+        'sub',
+        'cmp',
+        'and',
+        'test',
+        'add',
+        'xor',
+        'adc',
+        'sbb',
+        'inc',
+        'dec',
+        'neg',
+        'shl',
+        'arpl',
+      ),
       sizes,
       interesting,
       interesting,
@@ -132,7 +146,9 @@ test('all conditions, fused with their compare and from stored flags', () => {
           const m = new Machine();
           m.set(S.EAX, a);
           m.set(S.ECX, b);
-          const first = instruction(op, [reg(S.EAX, size), reg(S.ECX, size)]);
+          const one = op === 'inc' || op === 'dec' || op === 'neg';
+          const from = reg(S.ECX, op === 'shl' ? 1 : size);
+          const first = instruction(op, one ? [reg(S.EAX, size)] : [reg(S.EAX, size), from]);
           const setcc = (slot: number) => instruction('setcc', [reg(slot, 1)], { cc });
           const out = m.run(first, setcc(S.EDX), instruction('jcc', [rel(0x50)], { cc }));
           m.run(setcc(S.EBX));

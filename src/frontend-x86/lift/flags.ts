@@ -12,7 +12,9 @@ const AUX_MASK = 0xc0000008;
 
 type Known =
   | { readonly kind: 'sub'; readonly a: Value; readonly b: Value; readonly size: Size }
-  | { readonly kind: 'logic' };
+  | { readonly kind: 'logic' }
+  /** Only the result is known; `clean`: FLAG_AUX corrects neither its sign nor its parity. */
+  | { readonly kind: 'result'; readonly clean: boolean };
 
 export class Flags {
   private known: Known | undefined;
@@ -43,11 +45,11 @@ export class Flags {
     return this.known;
   }
 
-  /** Sets the two slots as they are; `result` is sign-extended already. */
-  set(result: Value, aux: Value): void {
+  /** Sets the two slots as they are; `result` is sign-extended already. `clean`: bits 0 and 8..15 of `aux` are 0. */
+  set(result: Value, aux: Value, clean = false): void {
     this.x.b.put32(FLAG_RESULT, result);
     this.x.b.put32(FLAG_AUX, aux);
-    this.known = undefined;
+    this.note({ kind: 'result', clean }, result);
   }
   /** Changes FLAG_AUX alone. */
   setAux(aux: Value): void {
@@ -70,13 +72,13 @@ export class Flags {
   add(a: Value, b: Value, r: Value, size: Size): void {
     const x = this.x;
     const carries = x.xor(a, x.and(x.xor(r, b), x.xor(a, b)));
-    this.set(x.sext(r, size), this.vectorToAux(carries, size));
+    this.set(x.sext(r, size), this.vectorToAux(carries, size), true);
   }
   /** After r = a - b (- borrow), where no condition will look at the operands. */
   subtract(a: Value, b: Value, r: Value, size: Size): void {
     const x = this.x;
     const borrows = x.xor(r, x.and(x.xor(a, b), x.xor(b, r)));
-    this.set(x.sext(r, size), this.vectorToAux(borrows, size));
+    this.set(x.sext(r, size), this.vectorToAux(borrows, size), true);
   }
   /** After r = a - b without borrow: remembered for conditions. */
   compare(a: Value, b: Value, r: Value, size: Size): void {
@@ -97,7 +99,7 @@ export class Flags {
     const vector = x.and(up ? a : r, x.xor(a, r));
     const narrow = size === 4 ? vector : this.vectorToAux(vector, size);
     const aux = this.withCarry(narrow, this.oldAux());
-    this.set(x.sext(r, size), size === 4 ? x.andC(aux, AUX_MASK) : aux);
+    this.set(x.sext(r, size), size === 4 ? x.andC(aux, AUX_MASK) : aux, true);
   }
   /** FLAG_AUX with CF changed to bit 31 of `bit31`: flipping both top bits leaves their xor, OF. */
   private withCarry(aux: Value, bit31: Value): Value {
@@ -147,6 +149,11 @@ export class Flags {
       (p: Value, q: Value) =>
         x.op(name, p, q);
     const result = this.result!;
+    if (known.kind === 'result') {
+      if (cc >> 1 === 2) return cc & 1 ? pure('i32.ne')(result, x.c(0)) : x.eqz(result);
+      if (cc >> 1 !== 4 || !known.clean) return undefined;
+      return cc & 1 ? pure('i32.le_s')(x.c(0), result) : pure('i32.lt_s')(result, x.c(0));
+    }
     if (known.kind === 'logic') {
       switch (cc) {
         case 0x0: // o
