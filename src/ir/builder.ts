@@ -16,6 +16,25 @@ export class Builder {
   readonly vars: Type[] = [];
   readonly marks: Mark[] = [];
 
+  /** What a write of the bits in `mask` alone needs of `v`: less, if other ops only care for the bits above. */
+  private low(v: Value, mask: 0xff | 0xffff): Value {
+    const op = this.ops[v]!;
+    if (op.name === 'i32.and') {
+      const c = this.ops[op.args[1]!]!;
+      return c.name === 'i32.const' && ((c.imm as number) & mask) === mask ? op.args[0]! : v;
+    }
+    if (op.name === 'i32.ext16_s' || (op.name === 'i32.ext8_s' && mask === 0xff)) return op.args[0]!;
+    return v;
+  }
+
+  /** A value that is zero just when `v` is. */
+  private truth(v: Value): Value {
+    const op = this.ops[v]!;
+    if (op.name !== 'i32.ne') return v;
+    const c = this.ops[op.args[1]!]!;
+    return c.name === 'i32.const' && c.imm === 0 ? op.args[0]! : v;
+  }
+
   /** Appends an op as it is. Prefer the named methods. */
   emit(name: OpName, type: Type | 'void', args: readonly Value[], imm?: Imm): Value {
     this.ops.push({ name, type, args, imm });
@@ -58,10 +77,10 @@ export class Builder {
     return this.emit('get64', 'i64', [], slot);
   }
   put8(slot: Operand, v: Value): void {
-    this.emit('put8', 'void', [v], slot);
+    this.emit('put8', 'void', [this.low(v, 0xff)], slot);
   }
   put16(slot: Operand, v: Value): void {
-    this.emit('put16', 'void', [v], slot);
+    this.emit('put16', 'void', [this.low(v, 0xffff)], slot);
   }
   put32(slot: Operand, v: Value): void {
     this.emit('put32', 'void', [v], slot);
@@ -83,10 +102,10 @@ export class Builder {
     return this.emit('peek64', 'i64', [address], offset);
   }
   poke8(address: Value, v: Value, offset = 0): void {
-    this.emit('poke8', 'void', [address, v], offset);
+    this.emit('poke8', 'void', [address, this.low(v, 0xff)], offset);
   }
   poke16(address: Value, v: Value, offset = 0): void {
-    this.emit('poke16', 'void', [address, v], offset);
+    this.emit('poke16', 'void', [address, this.low(v, 0xffff)], offset);
   }
   poke32(address: Value, v: Value, offset = 0): void {
     this.emit('poke32', 'void', [address, v], offset);
@@ -109,10 +128,10 @@ export class Builder {
     return this.emit('ld64', 'i64', [address], rmw ? 1 : 0);
   }
   st8(address: Value, v: Value): void {
-    this.emit('st8', 'void', [address, v]);
+    this.emit('st8', 'void', [address, this.low(v, 0xff)]);
   }
   st16(address: Value, v: Value): void {
-    this.emit('st16', 'void', [address, v]);
+    this.emit('st16', 'void', [address, this.low(v, 0xffff)]);
   }
   st32(address: Value, v: Value): void {
     this.emit('st32', 'void', [address, v]);
@@ -143,9 +162,15 @@ export class Builder {
     this.emit('var.set', 'void', [v], n);
   }
 
-  /** Runs `then` if the condition is nonzero, else `otherwise`. */
+  /** Runs `then` if the condition is nonzero, else `otherwise`; a known condition leaves only that part. */
   if(condition: Value, then: () => void, otherwise?: () => void): void {
-    this.emit('if', 'void', [condition]);
+    const known = this.ops[condition]!;
+    if (known.name === 'i32.const') {
+      if (known.imm !== 0) then();
+      else otherwise?.();
+      return;
+    }
+    this.emit('if', 'void', [this.truth(condition)]);
     then();
     if (otherwise) {
       this.emit('else', 'void', []);
@@ -186,7 +211,9 @@ export class Builder {
     this.emit('goto', 'void', [], delta);
   }
   branch(condition: Value, taken: Operand, fallThrough: Operand): void {
-    this.emit('branch', 'void', [condition], [taken, fallThrough]);
+    const known = this.ops[condition]!;
+    if (known.name === 'i32.const') this.goto(known.imm !== 0 ? taken : fallThrough);
+    else this.emit('branch', 'void', [this.truth(condition)], [taken, fallThrough]);
   }
   jump(eip: Value, kind: 0 | 1 | 2 | 3): void {
     this.emit('jump', 'void', [eip], kind);

@@ -14,7 +14,8 @@ import { traceOf } from './testing/fixture.js';
 import { NUMBER_FIELDS, RANDOM_FUNCTIONS, randomBlock, SLOT_FIELDS } from './testing/random-block.js';
 import { verifyBlock, verifyFunction } from './verify.js';
 
-const numbers = fc.array(fc.nat(0xffff), { minLength: 1, maxLength: 160, size: 'max' });
+// Without bias: small numbers would mean the same few ops over and over.
+const numbers = fc.noBias(fc.array(fc.nat(0xffff), { minLength: 1, maxLength: 250, size: 'max' }));
 const seed = fc.integer({ min: 1, max: 0x7fffffff });
 const runs = { numRuns: 400 };
 
@@ -42,6 +43,17 @@ test('random blocks and their functions are valid', () => {
       expect(verifyBlock(randomBlock(n, { fields }))).toEqual([]);
     }),
     runs,
+  );
+});
+
+test('folding while building changes no value', () => {
+  const options = { expressions: true };
+  fc.assert(
+    fc.property(numbers, seed, (n, s) => {
+      const plain = randomBlock(n, { ...options, builder: new PlainBuilder() });
+      expect(traceOf(randomBlock(n, options), s)).toEqual(traceOf(plain, s));
+    }),
+    { numRuns: 3000 },
   );
 });
 

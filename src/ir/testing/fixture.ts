@@ -72,8 +72,9 @@ export interface Trace {
   readonly outcome: Outcome | { readonly kind: 'fault'; readonly vector: number; readonly errorCode: number };
   /** Of the instruction that ran last. */
   readonly eip: number;
-  readonly control: string;
-  readonly guest: string;
+  /** Memories as lines of 16 bytes. */
+  readonly control: readonly string[];
+  readonly guest: readonly string[];
   readonly log: readonly string[];
 }
 
@@ -88,6 +89,9 @@ export function traceOf(block: Block, seed: number): Trace {
     if (!(e instanceof GuestFault)) throw e;
     outcome = { kind: 'fault', vector: e.vector, errorCode: e.errorCode };
   }
-  const hex = (view: DataView): string => Buffer.from(view.buffer).toString('hex');
+  const hex = (view: DataView): string[] =>
+    Buffer.from(view.buffer)
+      .toString('hex')
+      .match(/.{1,32}/g) ?? [];
   return { outcome, eip: at.eip, control: hex(env.control), guest: hex(env.guest), log: env.log };
 }

@@ -11,6 +11,8 @@ export const NUMBER_FIELDS = [new Field('imm', 4), new Field('next', 4)] as cons
 export interface RandomOptions {
   /** Use fields, so that the block is an instruction form. */
   readonly fields?: boolean;
+  /** Nothing but a few gets and chains of pure ops, all of whose values are put: for folding. */
+  readonly expressions?: boolean;
   /** Where to build; by default a new `Builder`. */
   readonly builder?: Builder;
 }
@@ -32,6 +34,9 @@ export const RANDOM_FUNCTIONS: readonly IrFunction[] = [
   }),
 ];
 
+/** How many values of each type `observe` puts. */
+const OBSERVED = 40;
+
 class Generator {
   private at = 0;
   /** Visible values and variables by type; truncated at the end of structures. */
@@ -44,6 +49,7 @@ class Generator {
     private readonly b: Builder,
     private readonly numbers: readonly number[],
     private readonly fields: boolean,
+    private readonly expressions: boolean,
   ) {}
 
   private more(): boolean {
@@ -64,7 +70,11 @@ class Generator {
     const list = this.values[type];
     const k = this.choose(list.length + 2);
     // Recent values more often than old ones, so that ops build on each other.
-    if (k < list.length) return list[list.length - 1 - k]!;
+    if (list.length > 0 && k < 2) return list.at(-1)!;
+    if (k > 0 && k <= list.length) return list.at(-k)!;
+    return this.constant(type);
+  }
+  private constant(type: Type): Value {
     if (type === 'i32') {
       if (this.fields && this.choose(3) === 0)
         return this.add('i32', this.b.operand(this.pick(NUMBER_FIELDS)));
@@ -79,11 +89,15 @@ class Generator {
     return this.value('i32');
   }
   private slot(): Operand {
-    return this.fields && this.choose(2) === 0 ? this.pick(SLOT_FIELDS) : this.choose(24);
+    return this.fields && this.choose(2) === 0 ? this.pick(SLOT_FIELDS) : this.choose(14);
   }
   /** Mostly readable and writable; some fault. */
   private address(): Value {
-    return this.b.pure('i32.and', this.i32(), this.b.const32(this.pick([0xff, 0xfff, 0xfff, 0x1fff])));
+    return this.b.pure(
+      'i32.and',
+      this.i32(),
+      this.b.const32(this.pick([0xff, 0xff, 0xfff, 0x7ff, 0x7ff, 0x7ff, 0x7ff, 0x1fff])),
+    );
   }
 
   /** Runs `body` with a scope of its own. */
@@ -104,7 +118,7 @@ class Generator {
   private pure(): void {
     const name: OpName = this.pick(SCALAR_OPS);
     const { args, result } = OPS[name];
-    const values = args.map((t) => this.value(t));
+    const values = args.map((t, k) => (k > 0 && this.choose(3) === 0 ? this.constant(t) : this.value(t)));
     // Divisors without the values that have no meaning: 0 and -1.
     if (/\.(div|rem)_/.test(name)) {
       values[1] = name.startsWith('i32')
@@ -183,9 +197,10 @@ class Generator {
         if (this.depth < 2) this.loop();
         break;
       case 20: {
-        const condition = this.i32();
+        const condition = b.pure('i32.eq', this.i32(), this.i32());
         const errorCode = this.i32();
-        b.if(condition, () => b.raise(this.choose(17), errorCode));
+        const vector = this.choose(17);
+        b.if(condition, () => b.raise(vector, errorCode));
         break;
       }
       case 21:
@@ -210,16 +225,33 @@ class Generator {
     }
   }
 
+  /** Puts the last values where no other op puts, so that they are seen. */
+  private observe(): void {
+    const { b, values } = this;
+    values.i32.slice(-OBSERVED).forEach((v, k) => b.put32(320 + 4 * k, v));
+    values.i64.slice(-OBSERVED).forEach((v, k) => b.put64(320 + 4 * OBSERVED + 8 * k, v));
+  }
+
   private mark(): void {
     const length = 1 + this.choose(15);
     this.b.mark(this.delta, length);
     this.delta += length;
   }
 
+  /** Each part has numbers of its own: the builder may leave one out, and what follows must not depend on that. */
   private conditional(): void {
-    const part = (): void => this.scoped(() => this.few());
-    if (this.choose(2)) this.b.if(this.i32(), part, part);
-    else this.b.if(this.i32(), part);
+    const condition = this.i32();
+    const share = this.choose(12);
+    const both = this.choose(2) === 1;
+    const start = this.at;
+    const part = (from: number) => (): void =>
+      this.scoped(() => {
+        this.at = from;
+        this.few();
+      });
+    if (both) this.b.if(condition, part(start), part(start + share));
+    else this.b.if(condition, part(start));
+    this.at = start + 2 * share;
   }
 
   private loop(): void {
@@ -239,7 +271,13 @@ class Generator {
   block(): Block {
     const { b } = this;
     this.mark();
-    while (this.more()) this.statement();
+    if (this.expressions) {
+      this.add('i32', b.get32(0));
+      this.add('i32', b.get8(4));
+      this.add('i64', b.get64(8));
+      while (this.more()) this.pure();
+    } else while (this.more()) this.statement();
+    if (this.expressions || this.choose(2)) this.observe();
     const delta = (): Operand => (this.fields && this.choose(2) ? NUMBER_FIELDS[1] : this.choose(40) - 20);
     switch (this.choose(4)) {
       case 0:
@@ -260,5 +298,6 @@ class Generator {
 
 /** A block that `verifyBlock` accepts and that ends after few loop iterations. Never empty. */
 export function randomBlock(numbers: readonly number[], options: RandomOptions = {}): Block {
-  return new Generator(options.builder ?? new Builder(), numbers, options.fields ?? false).block();
+  const { builder = new Builder(), fields = false, expressions = false } = options;
+  return new Generator(builder, numbers, fields, expressions).block();
 }
