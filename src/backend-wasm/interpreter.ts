@@ -76,7 +76,7 @@ export const PROFILE_HANDLERS = 4096;
 export const HANDLERS_PER_FUNCTION = 240;
 
 /** What a function of rare handlers returns instead of the address of the next record. */
-const RARE = { lookup: 0, exit: -1 } as const;
+const RARE = { lookup: 0, exit: -1, resolve: -2 } as const;
 
 /** Ends that a handler can have; labels in `run`, return codes elsewhere. */
 interface Exits {
@@ -85,6 +85,8 @@ interface Exits {
   transfer(at: number): Expr[];
   /** Goes to an eip through the code lookup. */
   lookup(eip: Expr): Expr[];
+  /** Asks the runtime what to do at the eip in its slot. */
+  resolve(): Expr;
   /** Leaves, `at` bytes into the record being the record of the instruction that does: EXIT_* are set. */
   exit(at: number): Expr;
 }
@@ -182,7 +184,7 @@ class HandlerTarget implements Target {
     if (kind !== 3) return exits.lookup(eip);
     return [
       e.store(32, e.i32(0), eip, S.EIP),
-      e.call(L.MODE_CHANGED, [], 'void'),
+      e.if(e.call(L.MODE_CHANGED, [], 'i32'), exits.resolve()),
       this.r.setTlb(e.load(32, e.i32(0), L.TLB_BASE)),
       ...exits.lookup(e.load(32, e.i32(0), S.EIP)),
     ];
@@ -232,6 +234,7 @@ function hotExits(e: Emitter): Exits {
     next: (bytes) => [e.setLocal(PC, e.add(e.getLocal(PC, 'i32'), e.i32(bytes))), e.br('next')],
     transfer: (at) => [e.setLocal(PC, e.add(e.getLocal(PC, 'i32'), e.i32(at))), e.br('transfer')],
     lookup: (eip) => [e.setLocal(EIP, eip), e.br('lookup')],
+    resolve: () => e.block(null, [e.setLocal(EIP, e.load(32, e.i32(0), S.EIP)), e.br('resolve')]),
     exit: (at) =>
       at === 0
         ? e.br('exit')
@@ -260,6 +263,7 @@ function rareExits(e: Emitter): Exits {
     next: (bytes) => [e.return(e.add(e.getLocal(0, 'i32'), e.i32(bytes)))],
     transfer: (at) => lookup(e.add(e.load(32, e.i32(0), L.PAGE_BASE), e.load(32, e.getLocal(0, 'i32'), at))),
     lookup,
+    resolve: () => e.return(e.i32(RARE.resolve)),
     exit: () => e.return(e.i32(RARE.exit)),
   };
 }
@@ -460,6 +464,7 @@ function addRun(
     e.setLocal(FUEL, slot(L.FUEL)),
     e.setLocal(TLB, slot(L.TLB_BASE)),
     e.br('exit', e.eq(get(REC), e.i32(RARE.exit))),
+    e.if(e.eq(get(REC), e.i32(RARE.resolve)), e.block(null, [e.setLocal(EIP, slot(S.EIP)), e.br('resolve')])),
     e.if(
       get(REC),
       e.block(null, [e.setLocal(PC, get(REC)), e.br('next')]),

@@ -77,7 +77,7 @@ export const SLOW_PATH = {
   span: 'slow_span',
 } as const;
 
-/** IR function (no arguments) that jumps of kind 3 call: privilege or segments may have changed. */
+/** IR function () → i32 that jumps of kind 3 call: privilege or segments may have changed. Nonzero: go to `resolve`. */
 export const MODE_CHANGED = 'mode_changed';
 
 /** JavaScript functions that generated code imports (module `env`). */

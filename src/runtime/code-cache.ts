@@ -76,7 +76,6 @@ export class CodeCache {
     forms: readonly InterpreterForm[],
     pairs: readonly InterpreterPair[],
   ) {
-    for (const p of pairs) this.pairs.set(p.first * PAIR_KEY + p.second, p.handler);
     this.handlerBytes[HANDLER.resume] = RESUME_BYTES;
     this.handlerBytes[HANDLER.cross] = CROSS_BYTES;
     for (const form of forms) {
@@ -91,6 +90,11 @@ export class CodeCache {
           relative: f.name === 'next' || f.name === 'target',
         })),
       };
+    }
+    for (const p of pairs) {
+      this.pairs.set(p.first * PAIR_KEY + p.second, p.handler);
+      // The second record follows as one of its own.
+      this.handlerBytes[p.handler] = this.plans[p.first]!.bytes;
     }
     memory.onCodeWritten = (address, length) => this.written(address, length);
   }

@@ -128,6 +128,10 @@ export class InterpreterEngine implements Engine {
     const { cpu, code } = this;
     const fuel = this.slot(L.FUEL);
     if (fuel === 0) return this.exit(LEAVE.budget, 0, 0);
+    // The instruction before set TF: the owner steps from here on.
+    if (cpu.get(S.FLAGS_SYSTEM) & S.F_TF && this.instructions + fuel !== this.budgetEnd) {
+      return this.exit(LEAVE.budget, 0, 0);
+    }
     const eip = cpu.eip;
     const linear = (eip + cpu.get(CODE_BASE)) >>> 0;
     const user = cpu.get(S.CPL) === 3;

@@ -27,8 +27,11 @@ export function segmentsAreFlat(cpu: CpuState): boolean {
 
 const notFlat: CallTarget = { name: 'segments_not_flat', params: [], result: 'void', faults: false };
 
-/** Points TLB_BASE at the TLB of the current privilege; tells the engine if flat records no longer fit. */
-export const MODE_CHANGED_FUNCTION: IrFunction = defineFunction(L.MODE_CHANGED, [], 'void', false, (b) => {
+/**
+ * Points TLB_BASE at the TLB of the current privilege; tells the engine if flat records no longer fit. Returns nonzero
+ * if the engine has to stop at the next instruction: TF is set, and the owner steps.
+ */
+export const MODE_CHANGED_FUNCTION: IrFunction = defineFunction(L.MODE_CHANGED, [], 'i32', false, (b) => {
   const k = (n: number): Value => b.const32(n);
   const user = b.pure('i32.eq', b.get32(S.CPL), k(3));
   const offset = b.pure('i32.select', user, k(0), k(L.TLB_BYTES));
@@ -50,5 +53,5 @@ export const MODE_CHANGED_FUNCTION: IrFunction = defineFunction(L.MODE_CHANGED, 
       b.call(notFlat);
     });
   });
-  b.return();
+  b.return(b.pure('i32.and', b.get32(S.FLAGS_SYSTEM), k(S.F_TF)));
 });

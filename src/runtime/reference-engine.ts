@@ -85,6 +85,8 @@ export class ReferenceEngine implements Engine, Environment {
         cpu.set(S.EXIT_REASON, reason);
         return reason;
       }
+      // TF was set: the owner steps from here on.
+      if (cpu.get(S.FLAGS_SYSTEM) & S.F_TF) break;
     }
     cpu.set(S.EXIT_REASON, LEAVE.budget);
     return LEAVE.budget;

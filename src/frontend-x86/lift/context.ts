@@ -2,7 +2,7 @@
 import type { Builder } from '../../ir/builder.js';
 import { Field, type Operand, type Value } from '../../ir/ir.js';
 import type { OpName } from '../../ir/ops.js';
-import { CPL, ESP, SEGMENT_ATTR, SS, ZERO } from '../cpu-state.js';
+import { CPL, ESP, SEGMENT_ATTR, SEGMENT_LIMIT, SS, ZERO } from '../cpu-state.js';
 import { AddressShape, type Address, type Instruction, type InstructionOperand } from '../instruction.js';
 import { SEGMENT_LINEAR } from './functions-memory.js';
 import { Flags } from './flags.js';
@@ -15,6 +15,10 @@ export type LiftTable = Readonly<Record<string, Lift>>;
 
 /** Exception vectors that instructions raise by themselves (Intel SDM vol. 3, table 6-1). */
 export const VECTOR = { DE: 0, BR: 5, UD: 6, NM: 7, NP: 11, SS: 12, GP: 13, MF: 16, XM: 19 } as const;
+
+/** Attributes of a writable, expand-up data segment: which type bits count, and what they are. */
+const PLAIN_DATA_MASK = 0xe;
+const PLAIN_DATA = 0x2;
 
 /** A destination that was read and is going to be written: its old value, and how to write the new one. */
 export interface Place {
@@ -181,10 +185,21 @@ export class Lifter {
       case AddressShape.indexed:
         return offset;
       case AddressShape.fsgs:
-        return this.add(offset, this.b.get32(a.segmentBase));
+        return this.threadSegment(a, offset, bytes, write);
       default:
         return this.segmented(this.b.operand(a.segment), offset, bytes, write);
     }
+  }
+  /** FS or GS: nearly always writable data of 4 GiB with a base; anything else goes through the full check. */
+  private threadSegment(a: Address, offset: Value, bytes: number, write: boolean): Value {
+    const segment = this.b.operand(a.segment);
+    const slot = this.shl(segment, this.c(2));
+    const short = this.xor(this.b.peek32(slot, SEGMENT_LIMIT), this.c(-1));
+    const type = this.xor(this.andC(this.b.peek32(slot, SEGMENT_ATTR), PLAIN_DATA_MASK), this.c(PLAIN_DATA));
+    const v = this.b.newVar('i32');
+    this.b.varSet(v, this.add(offset, this.b.get32(a.segmentBase)));
+    this.b.if(this.or(short, type), () => this.b.varSet(v, this.segmented(segment, offset, bytes, write)));
+    return this.b.varGet(v);
   }
   /** Linear address of `bytes` bytes at an offset of any segment, checked. */
   segmented(segment: Value, offset: Value, bytes: number, write: boolean): Value {
