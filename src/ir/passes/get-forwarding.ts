@@ -130,6 +130,7 @@ export function forwardGets(block: Block): Block {
         open.push({ kind: 'loop', other: undefined, before: contents.copy() });
         break;
       case 'raise':
+      case 'leave':
       case 'return':
         reached = false;
         break;

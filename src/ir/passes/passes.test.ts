@@ -73,6 +73,7 @@ test.each([
   ['overwritten on one way', 'put32 40 a\nif a\nput32 40 a\nend', []],
   ['overwritten on both ways', 'put32 40 a\nif a\nput32 40 a\nelse\nput32 40 a\nend', [0]],
   ['overwritten behind an if', 'put32 40 a\nif a\nput32 40 a\nend\nput32 40 a', [0, 1]],
+  ['a leave on one way', 'put32 40 a\nif a\nleave 3 a\nend\nput32 40 a', []],
   ['a fault on one way', 'put32 40 a\nif a\nraise 0 a\nend\nput32 40 a', []],
   [
     'read at the start of the next round',
