@@ -12,6 +12,8 @@ export class ConsoleOutput {
   private readonly backlog: Uint8Array[] = [];
   private drained: Promise<void> | undefined;
   closed = false;
+  /** The last thing written was a whole line. */
+  atLineStart = true;
 
   constructor(
     private readonly fd: number,
@@ -22,7 +24,10 @@ export class ConsoleOutput {
   /** Writes all it can. Returns a promise while something is kept: the producer should wait for it. */
   write(bytes: Uint8Array): Promise<void> | undefined {
     if (this.closed) return undefined;
-    if (bytes.length > 0) this.backlog.push(bytes);
+    if (bytes.length > 0) {
+      this.backlog.push(bytes);
+      this.atLineStart = bytes[bytes.length - 1] === 0x0a;
+    }
     if (this.drained) return this.drained;
     this.push();
     if (this.backlog.length > 0) this.drained = this.drain();

@@ -68,6 +68,8 @@ async function launch(options: LaunchOptions): Promise<number> {
     terminal.close();
     for (const signal of Object.keys(SIGNALS)) process.off(signal, onSignal);
   }
+  // Messages start on a line of their own, also when the guest was cut off in its prompt.
+  if (terminal.isTerminal && !output.atLineStart) process.stderr.write('\n');
   tell(exit, options);
   if (options.stats) process.stderr.write(statsText(machine.stats));
   if (options.json) process.stderr.write(statsJson(machine.stats));
