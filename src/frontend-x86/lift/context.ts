@@ -193,9 +193,12 @@ export class Lifter {
   /** FS or GS: nearly always writable data of 4 GiB with a base; anything else goes through the full check. */
   private threadSegment(a: Address, offset: Value, bytes: number, write: boolean): Value {
     const segment = this.b.operand(a.segment);
-    const slot = this.shl(segment, this.c(2));
-    const short = this.xor(this.b.peek32(slot, SEGMENT_LIMIT), this.c(-1));
-    const type = this.xor(this.andC(this.b.peek32(slot, SEGMENT_ATTR), PLAIN_DATA_MASK), this.c(PLAIN_DATA));
+    const hidden = (slot: number) =>
+      typeof a.segment === 'number'
+        ? this.b.get32(slot + 4 * a.segment)
+        : this.b.peek32(this.shlC(segment, 2), slot);
+    const short = this.xorC(hidden(SEGMENT_LIMIT), -1);
+    const type = this.xorC(this.andC(hidden(SEGMENT_ATTR), PLAIN_DATA_MASK), PLAIN_DATA);
     const v = this.b.newVar('i32');
     this.b.varSet(v, this.add(offset, this.b.get32(a.segmentBase)));
     this.b.if(this.or(short, type), () => this.b.varSet(v, this.segmented(segment, offset, bytes, write)));

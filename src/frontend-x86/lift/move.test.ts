@@ -26,8 +26,15 @@ test('mov, movzx, movsx, lea with every address shape', () => {
   expect(m.get(S.EAX)).toBe(0x10);
   // FS: base added, sum wraps.
   m.set(S.SEGMENT_BASE + 4 * S.FS, 0x200);
+  m.set(S.SEGMENT_LIMIT + 4 * S.FS, -1);
+  m.set(S.SEGMENT_ATTR + 4 * S.FS, 0xc0f3);
   m.run(instruction('mov', [mem(-0x100, 4, { shape: AddressShape.fsgs, segment: S.FS }), imm(0x55)]));
   expect(m.guest.getUint32(0x100, true)).toBe(0x55);
+  // A null FS cannot be used.
+  m.set(S.SEGMENT_ATTR + 4 * S.FS, 0);
+  m.set(S.SEGMENT_LIMIT + 4 * S.FS, 0);
+  const unusable = instruction('mov', [reg(S.EAX), mem(0, 4, { shape: AddressShape.fsgs, segment: S.FS })]);
+  expect(m.run(unusable)).toMatchObject({ vector: 13, errorCode: 0 });
 });
 
 test('xchg with memory on either side, with itself, and between bytes of one register', () => {
