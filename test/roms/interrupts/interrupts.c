@@ -56,6 +56,7 @@ static void masking(void) {
   timer_once(500, tick);
   spin_us(1000);
   check_equal("held back while interrupts are off", ticks, 0);
+  spin_until(&lguest_data.irq_pending, FLAG_IF);
   check_equal("irq_pending tells", lguest_data.irq_pending & FLAG_IF, FLAG_IF);
   irq_restore(was);
   spin_until(&ticks, 1);
@@ -64,7 +65,7 @@ static void masking(void) {
 
   irq_save();
   timer_once(500, tick);
-  spin_us(1000);
+  spin_until(&lguest_data.irq_pending, FLAG_IF);
   /* As Linux's irq_enable: a plain store, and no call. */
   lguest_data.irq_enabled = FLAG_IF;
   for (u32 i = 0; i < 100000 && ticks == 1; i++) asm volatile("" : : : "memory");
@@ -89,7 +90,7 @@ static void masking(void) {
   check("and turns them on", (lguest_data.irq_enabled & FLAG_IF) != 0);
   lguest_data.irq_enabled = 0;
   hcall1(HC_SET_CLOCKEVENT, 500 * 1000);
-  spin_us(1000);
+  spin_until(&lguest_data.irq_pending, FLAG_IF);
   halt();
   check_equal("HALT with something pending does not sleep", ticks, 2);
   irq_restore(was);
