@@ -6,7 +6,7 @@
 import * as S from '../frontend-x86/cpu-state.js';
 import { type Block, Field, type IrFunction, type Operand } from '../ir/ir.js';
 import { Emitter, type Expr, Locals, type Width } from './binaryen.js';
-import { FunctionTarget, functionsUsingFuel, Lowering, type Target } from './lower.js';
+import { FunctionTarget, type FunctionTraits, Lowering, type Target, traitsOf } from './lower.js';
 import * as L from './memory-layout.js';
 import {
   CROSS_BYTES,
@@ -99,8 +99,9 @@ interface Registers {
   fuel(): Expr;
   setFuel(v: Expr): Expr;
   setTlb(v: Expr): Expr;
-  beforeFuelCall(): Expr[];
-  afterFuelCall(): Expr[];
+  /** Around calls that use fuel. */
+  publishFuel(): Expr[];
+  adoptFuel(): Expr[];
 }
 
 class HandlerTarget implements Target {
@@ -121,8 +122,9 @@ class HandlerTarget implements Target {
       start += layout.bytes;
     });
   }
-  instruction(index: number): void {
+  instruction(index: number): Expr[] {
     this.start = this.starts[index]!;
+    return [];
   }
   private offset(f: Field): number {
     const at = this.at.get(f.name);
@@ -165,11 +167,15 @@ class HandlerTarget implements Target {
     const { e, r } = this;
     return e.call('clock', [e.add(r.fuel(), e.load(8, r.pc(), this.start + RECORD_LEFT))], 'i64');
   }
-  beforeFuelCall(): Expr[] {
-    return this.r.beforeFuelCall();
+  beforeCall({ fuel }: FunctionTraits): Expr[] {
+    return fuel ? this.r.publishFuel() : [];
   }
-  afterFuelCall(): Expr[] {
-    return this.r.afterFuelCall();
+  afterCall({ fuel }: FunctionTraits): Expr[] {
+    return fuel ? this.r.adoptFuel() : [];
+  }
+  /** Changed code turns records into `resume` records: nothing to do here. */
+  afterSlowStore(): Expr[] {
+    return [];
   }
   goto(delta: Operand): Expr[] {
     if (delta instanceof Field) return this.exits.transfer(this.offset(delta));
@@ -224,8 +230,8 @@ function hotRegisters(e: Emitter): Registers {
     fuel: () => e.getLocal(FUEL, 'i32'),
     setFuel: (v) => e.setLocal(FUEL, v),
     setTlb: (v) => e.setLocal(TLB, v),
-    beforeFuelCall: () => [e.store(32, e.i32(0), e.getLocal(FUEL, 'i32'), L.FUEL)],
-    afterFuelCall: () => [e.setLocal(FUEL, e.load(32, e.i32(0), L.FUEL))],
+    publishFuel: () => [e.store(32, e.i32(0), e.getLocal(FUEL, 'i32'), L.FUEL)],
+    adoptFuel: () => [e.setLocal(FUEL, e.load(32, e.i32(0), L.FUEL))],
   };
 }
 
@@ -252,8 +258,8 @@ function rareRegisters(e: Emitter): Registers {
     fuel: slot(L.FUEL),
     setFuel: (v) => e.store(32, e.i32(0), v, L.FUEL),
     setTlb: (v) => e.drop(v),
-    beforeFuelCall: () => [],
-    afterFuelCall: () => [],
+    publishFuel: () => [],
+    adoptFuel: () => [],
   };
 }
 
@@ -322,8 +328,8 @@ export function generateInterpreter(
     [...forms, ...pairs].map((f) => f.block),
     runtime,
   );
-  const usingFuel = functionsUsingFuel(functions);
-  for (const f of functions) addIrFunction(e, f, usingFuel);
+  const traits = traitsOf(functions);
+  for (const f of functions) addIrFunction(e, f, traits);
 
   // Handler numbers: the pairs first, so that they are hot, then the forms.
   const layouts = new Map(forms.map((form) => [form.id, layoutOf(form.block)]));
@@ -338,7 +344,7 @@ export function generateInterpreter(
   const body = (h: Handler, number: number, locals: Locals, r: Registers, exits: Exits): Expr[] => {
     const target = new HandlerTarget(e, r, exits, h.layouts);
     try {
-      const out = new Lowering(e, locals, target, usingFuel, h.block, `f${number}_`).run();
+      const out = new Lowering(e, locals, target, traits, h.block, `f${number}_`).run();
       const bytes = h.layouts.reduce((sum, layout) => sum + layout.bytes, 0);
       return endsItself(h.block) ? out : [...out, ...exits.next(bytes)];
     } catch (error) {
@@ -376,10 +382,10 @@ export function generateInterpreter(
 }
 
 /** Lowers an out-of-line IR function into the module. */
-export function addIrFunction(e: Emitter, f: IrFunction, usingFuel: ReadonlySet<string>): void {
+export function addIrFunction(e: Emitter, f: IrFunction, traits: ReadonlyMap<string, FunctionTraits>): void {
   const locals = new Locals(f.params);
   const target = new FunctionTarget(e, f.result, L.TLB_BASE, L.FUEL);
-  const code = new Lowering(e, locals, target, usingFuel, f.body, `${f.name}_`, f.params.length).run();
+  const code = new Lowering(e, locals, target, traits, f.body, `${f.name}_`, f.params.length).run();
   if (f.result !== 'void') code.push(e.unreachable());
   e.addFunction(
     f.name,

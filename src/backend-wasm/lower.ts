@@ -13,7 +13,14 @@ import {
   type Operand,
   type Value,
 } from '../ir/ir.js';
-import { EXIT_DETAIL, EXIT_ERROR, EXIT_REASON } from '../frontend-x86/cpu-state.js';
+import {
+  EXIT_DETAIL,
+  EXIT_ERROR,
+  EXIT_REASON,
+  FLAG_AUX,
+  FLAG_RESULT,
+  ZERO,
+} from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
 import type { Emitter, Expr, Locals, ResultType, Width } from './binaryen.js';
 import { SLOW_PATH, TLB_ENTRIES } from './memory-layout.js';
@@ -35,35 +42,60 @@ export interface Target {
   setFuel(value: Expr): Expr;
   /** Time-stamp counter at the current instruction. */
   clock(): Expr;
-  /** Before and after a call of an IR function that uses fuel. */
-  beforeFuelCall(): Expr[];
-  afterFuelCall(): Expr[];
+  /** Before and after a call of an IR function: what it may read or change has to be where it looks. */
+  beforeCall(traits: FunctionTraits): Expr[];
+  afterCall(traits: FunctionTraits): Expr[];
+  /** In the slow path of a store, when it has happened: it may have changed code. */
+  afterSlowStore(): Expr[];
   goto(delta: Operand): Expr[];
   branch(condition: Expr, taken: Operand, fallThrough: Operand): Expr[];
   jump(eip: Expr, kind: number): Expr[];
   leave(reason: number, detail: Expr): Expr[];
-  /** From here on the ops are those of the block's instruction `index`. */
-  instruction(index: number): void;
+  /** From here on the ops are those of the block's instruction `index`; what to do between it and the one before. */
+  instruction(index: number): Expr[];
   /** Functions only. */
   return(value: Expr | undefined): Expr;
 }
 
-/** Names of the IR functions whose bodies use fuel, directly or through others. */
-export function functionsUsingFuel(functions: readonly IrFunction[]): ReadonlySet<string> {
-  const using = new Set<string>();
-  for (let before = -1; before !== using.size;) {
-    before = using.size;
+/** What an IR function touches besides its arguments, directly or through others. */
+export interface FunctionTraits {
+  readonly fuel: boolean;
+  /** It reads or writes general registers or status flags in their slots. */
+  readonly registers: boolean;
+}
+
+const NO_TRAITS: FunctionTraits = { fuel: false, registers: false };
+
+/** State slots that a region keeps in locals: general registers, and the two of the status flags. */
+export function isRegisterSlot(slot: number): boolean {
+  return slot < ZERO || slot === FLAG_RESULT || slot === FLAG_AUX;
+}
+
+/** The traits of the functions, by name. */
+export function traitsOf(functions: readonly IrFunction[]): ReadonlyMap<string, FunctionTraits> {
+  const traits = new Map<string, FunctionTraits>(functions.map((f) => [f.name, NO_TRAITS]));
+  for (let changed = true; changed;) {
+    changed = false;
     for (const f of functions) {
-      const uses = f.body.ops.some(
-        (op) =>
-          op.name === 'fuel' ||
-          op.name === 'charge' ||
-          (op.name === 'call' && using.has((op.imm as CallTarget).name)),
-      );
-      if (uses) using.add(f.name);
+      let { fuel, registers } = traits.get(f.name)!;
+      for (const op of f.body.ops) {
+        const { effect } = OPS[op.name];
+        if (op.name === 'fuel' || op.name === 'charge') fuel = true;
+        else if (effect === 'get' || effect === 'put') registers ||= isRegisterSlot(op.imm as number);
+        else if (op.name === 'call') {
+          const callee = traits.get((op.imm as CallTarget).name) ?? NO_TRAITS;
+          fuel ||= callee.fuel;
+          registers ||= callee.registers;
+        }
+      }
+      const known = traits.get(f.name)!;
+      if (fuel !== known.fuel || registers !== known.registers) {
+        traits.set(f.name, { fuel, registers });
+        changed = true;
+      }
     }
   }
-  return using;
+  return traits;
 }
 
 const TLB_INDEX_MASK = (TLB_ENTRIES - 1) << 4;
@@ -111,7 +143,7 @@ export class Lowering {
     private readonly e: Emitter,
     private readonly locals: Locals,
     private readonly target: Target,
-    private readonly usingFuel: ReadonlySet<string>,
+    private readonly traits: ReadonlyMap<string, FunctionTraits>,
     block: Block,
     private readonly labelPrefix: string,
     /** Locals that already hold the first variables (function parameters). */
@@ -147,7 +179,7 @@ export class Lowering {
   private sequence(at: number, out: Expr[], loopLabel?: string): number {
     const { e } = this;
     for (let i = at; i < this.ops.length; i++) {
-      while (this.marks[this.nextMark]?.at === i) this.target.instruction(this.nextMark++);
+      while (this.marks[this.nextMark]?.at === i) out.push(...this.target.instruction(this.nextMark++));
       const op = this.ops[i]!;
       switch (op.name) {
         case 'end':
@@ -399,6 +431,7 @@ export class Lowering {
     const slow = e.block(null, [
       e.call(SLOW_PATH.store[width], [get(), e.getLocal(value, type)], 'void'),
       this.faultCheck(),
+      ...this.target.afterSlowStore(),
     ]);
     out.push(e.if(hit, direct, slow));
   }
@@ -412,8 +445,8 @@ export class Lowering {
   private call(i: Value, op: Op, out: Expr[]): void {
     const { e, target } = this;
     const callee = op.imm as CallTarget;
-    const fuel = this.usingFuel.has(callee.name);
-    if (fuel) out.push(...target.beforeFuelCall());
+    const traits = this.traits.get(callee.name) ?? NO_TRAITS;
+    out.push(...target.beforeCall(traits));
     const call = e.call(
       callee.name,
       op.args.map((a) => this.value(a)),
@@ -425,7 +458,7 @@ export class Lowering {
       this.localOf[i] = local;
       out.push(e.setLocal(local, call));
     }
-    if (fuel) out.push(...target.afterFuelCall());
+    out.push(...target.afterCall(traits));
     if (callee.faults) out.push(this.faultCheck());
   }
 }
@@ -464,16 +497,21 @@ export class FunctionTarget implements Target {
   setFuel(value: Expr): Expr {
     return this.e.store(32, this.e.i32(0), value, this.fuelSlot);
   }
-  beforeFuelCall(): Expr[] {
+  beforeCall(): Expr[] {
     return [];
   }
-  afterFuelCall(): Expr[] {
+  afterCall(): Expr[] {
+    return [];
+  }
+  afterSlowStore(): Expr[] {
     return [];
   }
   return(value: Expr | undefined): Expr {
     return this.e.return(value);
   }
-  instruction(): void {}
+  instruction(): Expr[] {
+    return [];
+  }
   private none(): never {
     throw new Error('an IR function has no instruction around it');
   }
