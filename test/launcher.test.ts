@@ -79,7 +79,7 @@ describe('the command', () => {
     );
     expect(result.status).toBe(0);
     expect(result.out).toMatch(/6b 65 70 74 00.*kept/);
-    expect(result.out).toContain('sector 16: error 1');
+    expect(result.out).toContain('sector 16: input/output error');
     expect(readFileSync(disk).subarray(1536, 1540).toString()).toBe('kept');
   });
 

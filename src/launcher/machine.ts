@@ -261,7 +261,8 @@ export class Machine {
       else this.inputIsNew = false;
       const event = host.run(budget);
       if (event.kind === 'shutdown') return this.shutdown(event.what, event.message);
-      return event.kind === 'halted' && this.deliverLine() ? undefined : event;
+      // A guest that went to sleep may have made room for input since.
+      return event.kind === 'halted' && this.give() ? undefined : event;
     } catch (error) {
       if (!(error instanceof GuestDeath)) throw error;
       return this.end('death', error.message, EXIT_STATUS.guestDeath);
@@ -334,22 +335,20 @@ export class Machine {
     if (done) await finished;
   }
 
+  /** Realtime, guest awake. By lines it gets its input when it sleeps, unless it never does. */
   private deliverInput(): void {
     this.inputIsNew = false;
-    if (this.input.isEmpty) return;
-    if (this.options.inputByLines) {
-      if (performance.now() - this.lineTime >= BUSY_INPUT_MILLISECONDS) this.deliverLine();
-      return;
-    }
-    asGuestDeath(this.powered.engine, () => this.input.deliver(this.console));
-    this.tellRoom();
+    if (this.options.inputByLines && performance.now() - this.lineTime < BUSY_INPUT_MILLISECONDS) return;
+    this.give();
   }
 
-  /** Realtime, input by lines, guest asleep: types a line. Returns true if the guest has been given something. */
-  private deliverLine(): boolean {
-    if (this.clock.kind !== 'realtime' || !this.options.inputByLines || this.input.isEmpty) return false;
+  /** Realtime: gives what waits, or a line of it. Returns true if the guest took something. */
+  private give(): boolean {
+    if (this.clock.kind !== 'realtime' || this.input.isEmpty) return false;
     this.lineTime = performance.now();
-    const given = asGuestDeath(this.powered.engine, () => this.input.deliverLine(this.console));
+    const given = asGuestDeath(this.powered.engine, () =>
+      this.options.inputByLines ? this.input.deliverLine(this.console) : this.input.deliver(this.console),
+    );
     this.tellRoom();
     return given > 0;
   }
