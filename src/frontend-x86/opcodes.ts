@@ -137,7 +137,7 @@ function rare(rows: Row[]): Row[] {
  * Whether MMX, SSE and SSE2 instructions have rows. They have no lift functions, so their ~950 forms would all raise #UD;
  * without rows they do so as one form, which is what software expects while `cpuid` does not tell the features.
  */
-export const MULTIMEDIA: boolean = false;
+export const MULTIMEDIA = false;
 
 /** All rows; more exact ones (modrm byte, then modrm.reg) go before less exact ones of the same opcode. */
 export const ROWS: readonly Row[] = [

@@ -54,7 +54,9 @@ interface FormPlan {
 }
 
 /** A page fault or bad table met while fetching code; the caller reports it. */
-export type FetchFault = { readonly address: number };
+export interface FetchFault {
+  readonly address: number;
+}
 
 export class CodeCache {
   private readonly plans: (FormPlan | undefined)[] = [];

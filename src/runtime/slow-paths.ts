@@ -4,7 +4,7 @@
  */
 import { CPL, EXIT_DETAIL, EXIT_ERROR, EXIT_REASON, FAULT_ADDRESS } from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
-import { Builder, defineFunction } from '../ir/builder.js';
+import { type Builder, defineFunction } from '../ir/builder.js';
 import type { CallTarget, IrFunction, Value } from '../ir/ir.js';
 import type { Type } from '../ir/ops.js';
 import * as L from '../backend-wasm/memory-layout.js';
