@@ -1,4 +1,5 @@
 /** x87 arithmetic on 80-bit values: add, subtract, multiply, divide, square root, remainder, compare. */
+import { FPU_STATUS } from '../cpu-state.js';
 import { fn, type Code, type Int, type L, type Long } from './x87-code.js';
 import {
   BIAS,
@@ -159,6 +160,16 @@ export const MUL = fn('f80_mul', ['i64', 'i32', 'i64', 'i32'], 'i64', (c, am, as
 });
 
 export const DIV = fn('f80_div', ['i64', 'i32', 'i64', 'i32'], 'i64', (c, am, ase, bm, bse) => {
+  // A denormal divided by zero does not count as a denormal operand.
+  const ae = ase.and(EXPONENT);
+  const finite = ae
+    .not()
+    .and(am.ne(0n))
+    .or(ae.ne(EXPONENT).and(am.lt(0n)));
+  c.if(finite.and(bm.not()).and(bse.and(EXPONENT).not()), () => {
+    c.put(R_FLAGS, ZE);
+    infinity(c, ase.xor(bse).and(SIGN));
+  });
   specials(c, am, ase, bm, bse);
   const sign = ase.xor(bse).and(SIGN);
   const aInfinite = ase.and(EXPONENT).eq(EXPONENT);
@@ -168,10 +179,7 @@ export const DIV = fn('f80_div', ['i64', 'i32', 'i64', 'i32'], 'i64', (c, am, as
   c.if(aInfinite.and(bInfinite).or(aZero.and(bZero)), () => invalid(c));
   c.if(aInfinite, () => infinity(c, sign));
   c.if(bInfinite.or(aZero), () => zero(c, sign));
-  c.if(bZero, () => {
-    raiseFlags(c, ZE);
-    infinity(c, sign);
-  });
+
   const a = normalize(am, ase.and(EXPONENT));
   const b = normalize(bm, bse.and(EXPONENT));
   const less = a.m.ltU(b.m);
@@ -286,9 +294,16 @@ export const REMAINDER = fn(
   ['i64', 'i32', 'i64', 'i32', 'i32'],
   'i64',
   (c, am, ase, bm, bse, nearest) => {
+    // Invalid operands do not count as denormal operands.
+    const sound = (m: Long, e: Int): Int => e.not().or(e.ne(EXPONENT).and(m.lt(0n)));
+    const infinite = (m: Long, e: Int): Int => e.eq(EXPONENT).and(m.eq(INTEGER_BIT));
+    const ae = ase.and(EXPONENT);
+    const be = bse.and(EXPONENT);
+    const bad = infinite(am, ae).and(sound(bm, be).or(infinite(bm, be)));
+    c.if(bad.or(bm.not().and(be.not()).and(sound(am, ae))), () => invalid(c));
     specials(c, am, ase, bm, bse);
     const sign = ase.and(SIGN);
-    c.if(ase.and(EXPONENT).eq(EXPONENT).or(bm.not()), () => invalid(c));
+    c.put(FPU_STATUS, c.get(FPU_STATUS).and(~(C0 | C3)));
     c.if(am.not(), () => zero(c, sign));
     const a = normalize(am, ase.and(EXPONENT));
     const round = (s: Int, e: Int, m: Long): void => c.return(c.callLong(ROUND, s, e, m, 0n, 64));

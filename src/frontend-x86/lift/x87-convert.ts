@@ -177,6 +177,7 @@ function narrow(c: Code, f: Format): void {
         tiny.set(e.lt(0).or(carries.not()));
         c.if(tiny.get().and(unmasked(c, UE).ne(0)), () => {
           refuse(c, UE);
+          c.return(0n);
         });
         const distance = c.i(1).sub(e);
         const y = c.shiftRightSticky({ hi: hi.get(), lo: lo.get() }, distance.gt(127).pick(127, distance));

@@ -135,6 +135,11 @@ export const ROUND = fn(
       c.if(tiny.and(unmasked(c, UE).ne(0)), () => {
         raiseFlags(c, UE);
         e.set(e.get().add(WRAP));
+        c.if(e.get().le(0), () => {
+          // Too small even for the wrapped exponent (fscale only).
+          raiseFlags(c, PE);
+          result(c, sign, 0n);
+        });
       });
       c.if(e.get().le(0), () => {
         const distance = c.i(1).sub(e.get());
@@ -171,6 +176,10 @@ export const ROUND = fn(
       c.if(unmasked(c, OE).ne(0), () => {
         raiseFlags(c, OE);
         e.set(e.get().sub(WRAP));
+        c.if(e.get().ge(EXPONENT), () => {
+          raiseFlags(c, PE | C1);
+          result(c, sign.or(EXPONENT), INTEGER_BIT);
+        });
       });
       c.if(e.get().ge(EXPONENT), () => {
         const rc = roundingControl(c);

@@ -83,13 +83,25 @@ export const PUSH = fn('x87_push', ['i64'], 'i32', (c, m) => {
   const r = physical(c, 7);
   const value = c.longVar(m);
   c.if(inUse(r), () => {
-    c.put(R_FLAGS, IE | SF | C1);
+    // Of an empty source and a full stack the former counts.
+    c.put(
+      R_FLAGS,
+      c
+        .get(R_FLAGS)
+        .and(SF)
+        .ne(0)
+        .pick(IE | SF, IE | SF | C1),
+    );
     c.put(R_SE, INDEFINITE_SE);
     value.set(INDEFINITE);
   });
-  const done = c.call(COMPLETE, r, value.get());
-  c.if(done, () => c.put(FPU_TOP, r));
-  c.return(done);
+  // A denormal operand is loaded even where that exception is unmasked.
+  const pending = c.call(SETTLE, C1);
+  c.if(pending.and(IE), () => c.return(0));
+  writeRegister(r, value.get(), c.get(R_SE));
+  c.put(FPU_TAGS, c.get(FPU_TAGS).or(bitOf(r)));
+  c.put(FPU_TOP, r);
+  c.return(1);
 });
 
 export const POP = fn('x87_pop', [], 'void', (c) => {
@@ -195,12 +207,14 @@ for (const [name, operation] of Object.entries(OPERATIONS)) {
 
 const CONDITION = C0 | C2 | C3;
 /**
- * Ends a comparison with `code` = C3 C2 C0. Unmasked exceptions leave the condition code alone, and forbid the pop.
+ * Ends a comparison with `code` = C3 C2 C0. Unmasked exceptions forbid only the pop.
  * `to` 0: status word; 1: EFLAGS (ZF PF CF; the others cleared).
  */
 const CONCLUDE = fn('x87_conclude', ['i32', 'i32'], 'i32', (c, code, to) => {
-  const pending = c.call(SETTLE, C1);
-  c.if(pending, () => c.return(0));
+  // fcomi leaves C1 alone unless the stack was at fault.
+  const fault = c.get(R_FLAGS).and(SF).ne(0);
+  const pending = c.call(SETTLE, to.and(fault.not()).pick(0, C1));
+  const done = pending.and(BEFORE).not();
   c.if(to, () => {
     const equal = code.and(C3).ne(0);
     // ZF is FLAG_RESULT == 0; PF of 0 is 1 and of 1 is 0, so that only "equal" needs its parity flipped.
@@ -212,10 +226,10 @@ const CONCLUDE = fn('x87_conclude', ['i32', 'i32'], 'i32', (c, code, to) => {
         .ne(0)
         .pick(0xc000_0000 | 0, equal.pick(0x100, 0)),
     );
-    c.return(1);
+    c.return(done);
   });
   c.put(FPU_STATUS, c.get(FPU_STATUS).and(~CONDITION).or(code));
-  c.return(1);
+  c.return(done);
 });
 /** Compares st(0) with st(i). `quiet`: quiet NaNs are not invalid. `to` as for CONCLUDE. Returns 1 if done. */
 export const COMPARE_REGISTER = fn(

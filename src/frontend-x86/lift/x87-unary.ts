@@ -33,7 +33,6 @@ import {
   invalid,
   mantissaOf,
   physical,
-  precisionControl,
   raiseFlags,
   result,
   roundingControl,
@@ -132,8 +131,8 @@ const TEST = fn('x87_test', [], 'void', (c) => {
     c.put(R_FLAGS, 0);
     code.set(c.call(COMPARE, mantissaOf(r), seOf(r), 0n, 0, 0));
   });
-  const pending = c.call(SETTLE, C1);
-  c.if(pending.not(), () => conditions(c, code.get()));
+  c.call(SETTLE, C1);
+  conditions(c, code.get());
 });
 
 const MOVE_IF = fn('x87_move_if', ['i32', 'i32'], 'void', (c, i, condition) => {
@@ -143,8 +142,6 @@ const MOVE_IF = fn('x87_move_if', ['i32', 'i32'], 'void', (c, i, condition) => {
     c.call(UNDERFLOW, to);
     c.return();
   });
-  c.put(R_FLAGS, 0);
-  c.call(SETTLE, C1);
   c.if(condition, () => writeRegister(to, mantissaOf(from), seOf(from)));
 });
 
@@ -174,8 +171,8 @@ const SCALE = fn('f80_scale', ['i64', 'i32', 'i64', 'i32'], 'i64', (c, am, ase, 
   const n = big.pick(0x20000, whole);
   const e = a.e.add(bse.and(SIGN).ne(0).pick(c.i(0).sub(n), n));
   const exact = bm.not().or(be.lt(BIAS));
-  c.if(exact.and(a.e.gt(0)), () => result(c, ase, am));
-  c.return(c.callLong(ROUND, sign, e, a.m, 0n, precisionControl(c)));
+  c.if(exact.and(a.e.gt(0)), () => result(c, sign.or(a.e), a.m));
+  c.return(c.callLong(ROUND, sign, e, a.m, 0n, 64));
 });
 
 /** Exponent of ST(0) as a number (returned, R_SE) and the significand (R_LONG2, R_SE2). */
@@ -233,18 +230,18 @@ function withSecond(name: string, clear: number, f: (c: Code, a: Int, b: Int) =>
   return fn(`x87_${name}`, [], 'void', (c) => {
     const a = physical(c, 0);
     const b = physical(c, 1);
+    if (clear) c.put(FPU_STATUS, c.get(FPU_STATUS).and(~clear));
     c.if(inUse(a).and(inUse(b)).not(), () => {
       c.call(UNDERFLOW, a);
       c.return();
     });
     c.put(R_FLAGS, 0);
     const m = f(c, a, b);
-    if (clear) c.put(FPU_STATUS, c.get(FPU_STATUS).and(~clear));
     c.call(COMPLETE, a, m);
   });
 }
 const remainder = (name: string, nearest: number): IrFunction =>
-  withSecond(name, C0 | C2 | C3, (c, a, b) =>
+  withSecond(name, C2, (c, a, b) =>
     c.callLong(REMAINDER, mantissaOf(a), seOf(a), mantissaOf(b), seOf(b), nearest),
   );
 
@@ -266,9 +263,9 @@ export const SIMPLE: Record<string, IrFunction> = {
 export { MOVE_IF };
 
 export const UNARY_FUNCTIONS: readonly IrFunction[] = [
-  ...Object.values(SIMPLE),
   ROUND_INT,
   SCALE,
   EXTRACT,
+  ...Object.values(SIMPLE),
   MOVE_IF,
 ];

@@ -312,6 +312,7 @@ function ffree(pop: boolean): Lift {
     const c = new Code(x.b);
     const r = physical(c, st(i, 0, 0));
     c.put(FPU_TAGS, c.get(FPU_TAGS).and(bitOf(r).xor(-1)));
+    c.put(FPU_STATUS, c.get(FPU_STATUS).and(~C1));
     if (pop) x.b.call(POP);
   };
 }
