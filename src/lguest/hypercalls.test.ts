@@ -106,6 +106,12 @@ test('SHUTDOWN tells power off, restart and panic apart, and is final', () => {
   }
 });
 
+test('a restart needs no string: Linux gives a null pointer', () => {
+  const f = fixture();
+  f.engine.hypercall(2, 0x40000000, 2);
+  expect(f.host.run(1)).toMatchObject({ kind: 'shutdown', what: 'restart' });
+});
+
 test('a SHUTDOWN string at the end of memory ends there', () => {
   const f = fixture();
   const end = f.engine.memory.limitBytes;

@@ -11,8 +11,8 @@ const HANDLERS: Readonly<Record<Exclude<HypercallName, 'LGUEST_INIT'>, Handler>>
   FLUSH_ASYNC: () => undefined,
   // Likewise: interrupts are looked at after every hypercall.
   SEND_INTERRUPTS: () => undefined,
-  SHUTDOWN: (host, address, kind) => host.shutDown(lastWords(host, address), kind),
-  CRASH: (host, address) => host.shutDown(lastWords(host, address), SHUTDOWN_POWER_OFF),
+  SHUTDOWN: (host, address, kind) => host.shutDown(lastWords(host, address, kind), kind),
+  CRASH: (host, address) => host.shutDown(hostString(host, address, SHUTDOWN_BYTES), SHUTDOWN_POWER_OFF),
   LOAD_GDT: (host, address, entries) => host.segments.loadTable(address, entries),
   LOAD_GDT_ENTRY: (host, index, low, high) => host.segments.loadEntry(index, low, high),
   LOAD_TLS: (host, address) => host.segments.loadTls(address),
@@ -30,6 +30,7 @@ const HANDLERS: Readonly<Record<Exclude<HypercallName, 'LGUEST_INIT'>, Handler>>
 };
 
 const SHUTDOWN_POWER_OFF = 1;
+const SHUTDOWN_RESTART = 2;
 const SHUTDOWN_BYTES = 128;
 /** Early console: Linux sends 16 characters at a time, others may send more. */
 const CONSOLE_BYTES = 4096;
@@ -49,9 +50,10 @@ function hostString(host: Host, address: number, limit: number): string {
   return text;
 }
 
-/** The string of a SHUTDOWN. Linux restarts with the "physical" address of a null pointer: that is not held against it. */
-function lastWords(host: Host, address: number): string {
-  return host.engine.memory.contains(address, 1) ? hostString(host, address, SHUTDOWN_BYTES) : '';
+/** The string of a SHUTDOWN. Linux restarts with the "physical" address of a null pointer, and is restarted. */
+function lastWords(host: Host, address: number, kind: number): string {
+  if (kind === SHUTDOWN_RESTART && !host.engine.memory.contains(address, 1)) return '';
+  return hostString(host, address, SHUTDOWN_BYTES);
 }
 
 /** A device bus that knows the address takes the NOTIFY; else the address is that of a string to print. */
