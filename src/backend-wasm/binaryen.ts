@@ -157,6 +157,19 @@ export class Emitter {
   call(name: string, args: readonly Expr[], result: ResultType): Expr {
     return this.ref(this.module.call(name, args as unknown as number[], TYPE[result]));
   }
+  /** Calls table[index] of the named table. */
+  callIndirect(
+    table: string,
+    index: Expr,
+    args: readonly Expr[],
+    params: readonly Type[],
+    result: ResultType,
+  ): Expr {
+    const signature = binaryen.createType(params.map((p) => TYPE[p]));
+    return this.ref(
+      this.module.call_indirect(table, index, args as unknown as number[], signature, TYPE[result]),
+    );
+  }
   return(value?: Expr): Expr {
     return this.ref(this.module.return(value));
   }
@@ -186,6 +199,11 @@ export class Emitter {
       binaryen.createType(params.map((p) => TYPE[p])),
       TYPE[result],
     );
+  }
+  /** Defines and exports a table of `size` functions. */
+  addTable(name: string, size: number): void {
+    this.module.addTable(name, size, size);
+    this.module.addTableExport(name, name);
   }
   addExport(name: string): void {
     this.module.addFunctionExport(name, name);

@@ -16,7 +16,10 @@ import {
   NEXT_FIELD,
   RECORD_HANDLER,
   RECORD_LEFT,
+  RECORD_ENTRY,
+  RECORD_HEAT,
   RECORD_OFFSET,
+  RETURNS,
   type RecordLayout,
 } from './record.js';
 
@@ -74,9 +77,6 @@ export const PROFILE_HANDLERS = 4096;
 
 /** Handlers in one function, the special ones included. */
 export const HANDLERS_PER_FUNCTION = 240;
-
-/** What a function of rare handlers returns instead of the address of the next record. */
-const RARE = { lookup: 0, exit: -1, resolve: -2 } as const;
 
 /** Ends that a handler can have; labels in `run`, return codes elsewhere. */
 interface Exits {
@@ -264,13 +264,13 @@ function rareRegisters(e: Emitter): Registers {
 }
 
 function rareExits(e: Emitter): Exits {
-  const lookup = (eip: Expr): Expr[] => [e.store(32, e.i32(0), eip, S.EIP), e.return(e.i32(RARE.lookup))];
+  const lookup = (eip: Expr): Expr[] => [e.store(32, e.i32(0), eip, S.EIP), e.return(e.i32(RETURNS.lookup))];
   return {
     next: (bytes) => [e.return(e.add(e.getLocal(0, 'i32'), e.i32(bytes)))],
     transfer: (at) => lookup(e.add(e.load(32, e.i32(0), L.PAGE_BASE), e.load(32, e.getLocal(0, 'i32'), at))),
     lookup,
-    resolve: () => e.return(e.i32(RARE.resolve)),
-    exit: () => e.return(e.i32(RARE.exit)),
+    resolve: () => e.return(e.i32(RETURNS.resolve)),
+    exit: () => e.return(e.i32(RETURNS.exit)),
   };
 }
 
@@ -328,6 +328,7 @@ export function generateInterpreter(
     [...forms, ...pairs].map((f) => f.block),
     runtime,
   );
+  e.addTable(L.REGION_TABLE, L.MAX_REGIONS);
   const traits = traitsOf(functions);
   for (const f of functions) addIrFunction(e, f, traits);
 
@@ -449,7 +450,27 @@ function addRun(
     e.setLocal(EIP, recordEip()),
     e.br('resolve'),
   ];
-  const bodies = [resume, cross, ...makeBodies(locals)];
+  // What a region returns is what functions of rare handlers return.
+  const regionEntry = (at: number): Expr => e.load(32, get(ENTRY), L.REGION_ENTRY_TABLE + at);
+  const region: Expr[] = [
+    refund(),
+    setSlot(L.FUEL, get(FUEL)),
+    setSlot(L.CODE_CHANGED, e.i32(0)),
+    setSlot(L.REGION_ENTRIES, e.add(slot(L.REGION_ENTRIES), e.i32(1))),
+    e.setLocal(ENTRY, e.shl(e.load(16, get(PC), RECORD_ENTRY), e.i32(4))),
+    e.setLocal(
+      REC,
+      e.callIndirect(
+        L.REGION_TABLE,
+        regionEntry(0),
+        [regionEntry(4), regionEntry(8), regionEntry(12)],
+        ['i32', 'i32', 'i32'],
+        'i32',
+      ),
+    ),
+    e.br('called'),
+  ];
+  const bodies = [resume, cross, region, ...makeBodies(locals)];
   if (bodies.length !== hotCount + HANDLER.first) throw new Error('handler numbering');
 
   // A rare handler: by function, then by what it returned.
@@ -466,27 +487,38 @@ function addRun(
     ]);
     rareCall.push(e.block('rareDone', [table(e, 'chunk', calls, index, 'rareDone')]));
   }
-  rareCall.push(
+  const afterCall: Expr[] = [
     e.setLocal(FUEL, slot(L.FUEL)),
     e.setLocal(TLB, slot(L.TLB_BASE)),
-    e.br('exit', e.eq(get(REC), e.i32(RARE.exit))),
-    e.if(e.eq(get(REC), e.i32(RARE.resolve)), e.block(null, [e.setLocal(EIP, slot(S.EIP)), e.br('resolve')])),
+    e.br('exit', e.eq(get(REC), e.i32(RETURNS.exit))),
+    e.if(e.eq(get(REC), e.i32(RETURNS.left)), e.return(slot(S.EXIT_REASON))),
+    e.if(
+      e.eq(get(REC), e.i32(RETURNS.resolve)),
+      e.block(null, [e.setLocal(EIP, slot(S.EIP)), e.br('resolve')]),
+    ),
     e.if(
       get(REC),
       e.block(null, [e.setLocal(PC, get(REC)), e.br('next')]),
       e.block(null, [e.setLocal(EIP, slot(S.EIP)), e.br('lookup')]),
     ),
-  );
+  ];
   const dispatch = e.loop(
     'next',
     e.block(null, [
       ...(profile === undefined ? [] : countHandler(e, profile)),
-      e.block('rare', [table(e, 'h', bodies, e.load(16, get(PC), RECORD_HANDLER), 'rare')]),
-      ...rareCall,
+      e.block('called', [
+        e.block('rare', [table(e, 'h', bodies, e.load(16, get(PC), RECORD_HANDLER), 'rare')]),
+        ...rareCall,
+      ]),
+      ...afterCall,
     ]),
   );
 
+  const heat = (): Expr => e.add(get(REC), e.i32(RECORD_HEAT));
   const claim = (): Expr[] => [
+    e.setLocal(ENTRY, e.sub(e.load(32, heat()), e.i32(1))),
+    e.store(32, heat(), get(ENTRY)),
+    e.if(e.pure('i32.eqz', [get(ENTRY)]), e.call('hot', [get(REC)], 'void')),
     e.setLocal(FUEL, e.sub(get(FUEL), e.load(8, get(REC), RECORD_LEFT))),
     e.setLocal(PC, get(REC)),
     e.br('main'),

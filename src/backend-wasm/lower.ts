@@ -2,7 +2,7 @@
  * Lowers IR to Wasm. One lowering serves the interpreter's handlers, the translator's regions and IR functions; what
  * differs (where state lives, how control leaves) comes from a `Target`.
  */
-import { OPS, type Type } from '../ir/ops.js';
+import { OPS, type OpName, type Type } from '../ir/ops.js';
 import {
   type Block,
   type CallTarget,
@@ -125,6 +125,11 @@ const WIDTH: Record<string, Width> = {
   st32: 32,
   st64: 64,
 };
+
+/** Bits of the memory access that an op makes. */
+export function widthOf(name: OpName): Width {
+  return WIDTH[name]!;
+}
 
 /** Lowers one block (or function body) into statements. */
 export class Lowering {

@@ -30,6 +30,11 @@ export const CODE_PAGE_STORES = RUNTIME + 36;
 /** Code lookups that missed the inline path. */
 export const CODE_LOOKUPS = RUNTIME + 40;
 
+/** Set when predecoded or translated code is dropped; a region looks at it after its stores. */
+export const CODE_CHANGED = RUNTIME + 44;
+/** Regions entered, for statistics. */
+export const REGION_ENTRIES = RUNTIME + 48;
+
 /** The virtual GDT: 32 descriptors; the Host keeps it. */
 export const GDT = 0x1000;
 
@@ -43,6 +48,11 @@ export const TLB_BYTES = TLB_DATA_BYTES + TLB_ENTRIES * 8;
 export const TLB_CONTEXT_BYTES = 2 * TLB_BYTES;
 export const TLB_CONTEXTS = 9;
 export const TLB_POOL = 0x10000;
+
+/** Entries of translated regions: {table index, entry in the region, first entry of the region, code map}. */
+export const REGION_ENTRY_TABLE = 0xa0000;
+export const REGION_ENTRY_BYTES = 16;
+export const MAX_REGION_ENTRIES = 0x6000;
 
 /** Most guest-physical pages: 2 GiB of RAM and 256 device pages. */
 export const MAX_PAGES = 0x80000 + 256;
@@ -80,6 +90,11 @@ export const SLOW_PATH = {
 /** IR function () → i32 that jumps of kind 3 call: privilege or segments may have changed. Nonzero: go to `resolve`. */
 export const MODE_CHANGED = 'mode_changed';
 
+/** The interpreter's function table, exported: the installed regions. */
+export const REGION_TABLE = 'regions';
+/** Most regions at a time. */
+export const MAX_REGIONS = 4096;
+
 /** JavaScript functions that generated code imports (module `env`). */
 export const IMPORTS = {
   /**
@@ -91,6 +106,8 @@ export const IMPORTS = {
   code_written: { params: ['i32', 'i32'], result: 'void' },
   /** (fuel left, the current instruction's included) → time-stamp counter. */
   clock: { params: ['i32'], result: 'i64' },
+  /** (record) → its block has become hot. The record may be a region's when this returns. */
+  hot: { params: ['i32'], result: 'void' },
   /** Segments are no longer flat: records have to be decoded anew. */
   segments_not_flat: { params: [], result: 'void' },
 } as const;

@@ -14,16 +14,32 @@ export const RECORD_OFFSET = 2;
 export const RECORD_LEFT = 4;
 export const RECORD_FIELDS = 5;
 
+/** Of `region` records: the entry's number among all installed ones. */
+export const RECORD_ENTRY = 6;
+/** In front of a block's first record: a dword that counts down how often the block was entered. */
+export const RECORD_HEAT = -4;
+
 /** Handlers that are no instruction forms. */
 export const HANDLER = {
   /** Goes to the record's instruction through a fresh lookup: ends blocks, and replaces dropped records. */
   resume: 0,
   /** {dword: address of the code map expected for the next page}: guards an instruction that straddles pages. */
   cross: 1,
+  /** {u16 at RECORD_ENTRY: number of the entry}: runs a translated region from one of its entries on. */
+  region: 2,
   /** First handler of an instruction form. */
-  first: 2,
+  first: 3,
 } as const;
 
+/**
+ * What a function of rare handlers, or a region, returns; a function of rare handlers else returns the address of the
+ * next record. `lookup` and `resolve`: go on at EIP, by the inline lookup or by the runtime's. `exit`: leave from the
+ * record (EXIT_* are set). `left`: leave; EIP and FUEL are already right.
+ */
+export const RETURNS = { lookup: 0, exit: -1, resolve: -2, left: -3 } as const;
+
+/** Bytes of the region record. */
+export const REGION_RECORD_BYTES = 8;
 /** Bytes of the two special records. */
 export const RESUME_BYTES = 8;
 export const CROSS_BYTES = 12;

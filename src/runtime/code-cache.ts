@@ -16,9 +16,12 @@ import {
   CROSS_BYTES,
   HANDLER,
   MAX_BLOCK,
+  RECORD_ENTRY,
   RECORD_HANDLER,
+  RECORD_HEAT,
   RECORD_LEFT,
   RECORD_OFFSET,
+  REGION_RECORD_BYTES,
   RESUME_BYTES,
 } from '../backend-wasm/record.js';
 import type { MachineMemory } from './machine-memory.js';
@@ -27,6 +30,8 @@ import type { GuestMmu } from './mmu.js';
 const PAGE = 4096;
 const MAX_INSTRUCTION = 15;
 const PAIR_KEY = 0x10000;
+/** A countdown that ends after so long that it may as well never. */
+const NEVER_HOT = 0x7fffffff;
 
 interface CodePage {
   readonly pfn: number;
@@ -36,7 +41,14 @@ interface CodePage {
   blocks: number[];
   /** Pages whose last instruction continues in this one. */
   dependents: Set<number>;
+  /** Records that became region records, and the handlers they had. */
+  patches: { record: number; handler: number }[];
+  /** Called when the page's code is dropped. */
+  readonly onDrop: Set<() => void>;
 }
+
+/** A page as the translator's owner sees it. */
+export type CodePageView = Pick<CodePage, 'pfn' | 'map' | 'onDrop'>;
 
 /** How a field gets into a record. */
 interface FieldPlan {
@@ -64,11 +76,14 @@ export class CodeCache {
   /** Handlers of pairs: first form × PAIR_KEY + second form. */
   private readonly pairs = new Map<number, number>();
   private pages = new Map<number, CodePage>();
+  private readonly pageByMap: CodePage[] = [];
   private nextMap = L.CODE_MAPS;
   private nextRecord = L.RECORDS;
   private scratchEnd = L.SCRATCH_RECORDS;
   private readonly straddle = new Uint8Array(2 * MAX_INSTRUCTION);
   private readonly instructions: DecodedInstruction[] = [];
+  /** A block becomes hot when it is entered this often. */
+  heatThreshold = NEVER_HOT;
   /** Counters for statistics. */
   readonly counts = { blocks: 0, instructions: 0, invalidations: 0, flushes: 0, unknownForms: 0 };
 
@@ -80,6 +95,7 @@ export class CodeCache {
   ) {
     this.handlerBytes[HANDLER.resume] = RESUME_BYTES;
     this.handlerBytes[HANDLER.cross] = CROSS_BYTES;
+    this.handlerBytes[HANDLER.region] = REGION_RECORD_BYTES;
     for (const form of forms) {
       this.handlerBytes[form.handler] = form.layout.bytes;
       this.plans[form.id] = {
@@ -105,7 +121,15 @@ export class CodeCache {
   private page(pfn: number): CodePage {
     const known = this.pages.get(pfn);
     if (known) return known;
-    const page: CodePage = { pfn, map: this.nextMap, blocks: [], dependents: new Set() };
+    const page: CodePage = {
+      pfn,
+      map: this.nextMap,
+      blocks: [],
+      dependents: new Set(),
+      patches: [],
+      onDrop: new Set(),
+    };
+    this.pageByMap[(this.nextMap - L.CODE_MAPS) / L.CODE_MAP_BYTES] = page;
     this.nextMap += L.CODE_MAP_BYTES;
     this.pages.set(pfn, page);
     return page;
@@ -127,13 +151,78 @@ export class CodeCache {
     const known = this.memory.i32[at]!;
     if (known !== 0 && this.memory.data.getUint16(known + RECORD_HANDLER, true) !== HANDLER.cross)
       return known;
-    const first = this.nextRecord;
+    const first = this.allocate();
     const end = this.build(first, physical, linear, flat, user, MAX_BLOCK, page);
     if (typeof end !== 'number') return end;
     this.nextRecord = end;
     page.blocks.push(first, end);
     this.memory.i32[at] = first;
     return first;
+  }
+
+  /** The address for the next block's first record, its entry counter in front of it set. */
+  private allocate(): number {
+    const first = this.nextRecord - RECORD_HEAT;
+    this.memory.i32[(first + RECORD_HEAT) >> 2] = this.heatThreshold;
+    return first;
+  }
+
+  /** The page that the code map at this address belongs to. */
+  pageOfMap(map: number): CodePageView | undefined {
+    return this.pageByMap[(map - L.CODE_MAPS) / L.CODE_MAP_BYTES];
+  }
+
+  /** Whether a block of the page was found to start at the offset. */
+  isBlock(page: CodePageView, offset: number): boolean {
+    return this.memory.i32[(page.map >> 2) + offset] !== 0;
+  }
+
+  /** Page offsets of the blocks that were entered at least `entries` times, hottest first. */
+  warmBlocks(page: CodePageView, entries: number): number[] {
+    const { i32 } = this.memory;
+    const found: { offset: number; left: number }[] = [];
+    const map = page.map >> 2;
+    for (let offset = 0; offset < PAGE; offset++) {
+      const record = i32[map + offset]!;
+      if (record === 0) continue;
+      const left = i32[(record + RECORD_HEAT) >> 2]!;
+      if (left === NEVER_HOT || left <= this.heatThreshold - entries) found.push({ offset, left });
+    }
+    return found.sort((a, b) => a.left - b.left).map((f) => f.offset);
+  }
+
+  /**
+   * Makes the block at `offset` of the page (its first `instructions` instructions) enter the region entry `id`
+   * instead. False if there is no room.
+   */
+  enterRegionAt({ pfn }: CodePageView, offset: number, id: number, instructions: number): boolean {
+    const page = this.pages.get(pfn);
+    if (!page || this.nextRecord + 64 > L.RECORDS_END) return false;
+    const { data, i32 } = this.memory;
+    const at = (page.map >> 2) + offset;
+    const old = i32[at]!;
+    if (old !== 0) {
+      // Links in the page point at the old record.
+      page.patches.push({ record: old, handler: data.getUint16(old + RECORD_HANDLER, true) });
+      data.setUint16(old + RECORD_HANDLER, HANDLER.region, true);
+      data.setUint16(old + RECORD_ENTRY, id, true);
+      i32[(old + RECORD_HEAT) >> 2] = NEVER_HOT;
+    }
+    const record = this.allocate();
+    i32[(record + RECORD_HEAT) >> 2] = NEVER_HOT;
+    this.header(record, HANDLER.region, offset, instructions);
+    data.setUint16(record + RECORD_ENTRY, id, true);
+    this.nextRecord = record + REGION_RECORD_BYTES;
+    page.blocks.push(record, this.nextRecord);
+    i32[at] = record;
+    return true;
+  }
+
+  /** Marks lines (a bit each) of a page as code, beyond what was predecoded. */
+  markLines({ pfn }: CodePageView, lines: readonly [number, number]): void {
+    const at = (L.PAGE_LINES + 8 * pfn) >> 2;
+    this.memory.i32[at]! |= lines[0];
+    this.memory.i32[at + 1]! |= lines[1];
   }
 
   /** A block of at most `limit` instructions that is used once. The whole block was found before. */
@@ -289,6 +378,11 @@ export class CodeCache {
     }
   }
 
+  /** Forgets the code of a page. */
+  drop({ pfn }: CodePageView): void {
+    this.invalidate(pfn);
+  }
+
   private invalidate(pfn: number): void {
     const page = this.pages.get(pfn);
     const { u8, i32 } = this.memory;
@@ -297,14 +391,26 @@ export class CodeCache {
     i32[lines] = i32[lines + 1] = 0;
     if (!page) return;
     this.counts.invalidations++;
-    for (let i = 0; i < page.blocks.length; i += 2) this.retire(page.blocks[i]!, page.blocks[i + 1]!);
+    this.retirePage(page);
     this.retire(L.SCRATCH_RECORDS, this.scratchEnd);
     this.scratchEnd = L.SCRATCH_RECORDS;
-    page.blocks = [];
     u8.fill(0, page.map, page.map + L.CODE_MAP_BYTES);
     const dependents = page.dependents;
     page.dependents = new Set();
     for (const other of dependents) if (other !== pfn) this.invalidate(other);
+  }
+
+  private retirePage(page: CodePage): void {
+    for (const { record, handler } of page.patches) {
+      this.memory.data.setUint16(record + RECORD_HANDLER, handler, true);
+    }
+    page.patches = [];
+    for (let i = 0; i < page.blocks.length; i += 2) this.retire(page.blocks[i]!, page.blocks[i + 1]!);
+    page.blocks = [];
+    this.memory.i32[L.CODE_CHANGED >> 2] = 1;
+    const listeners = [...page.onDrop];
+    page.onDrop.clear();
+    for (const dropped of listeners) dropped();
   }
 
   /** Turns records into `resume` records; offset and count stay. */
@@ -325,13 +431,14 @@ export class CodeCache {
       u8[L.PAGE_FLAGS + page.pfn]! &= ~L.PAGE_HAS_CODE;
       const lines = (L.PAGE_LINES + 8 * page.pfn) >> 2;
       i32[lines] = i32[lines + 1] = 0;
-      for (let i = 0; i < page.blocks.length; i += 2) this.retire(page.blocks[i]!, page.blocks[i + 1]!);
+      this.retirePage(page);
     }
     this.retire(L.SCRATCH_RECORDS, this.scratchEnd);
     this.scratchEnd = L.SCRATCH_RECORDS;
     u8.fill(0, L.CODE_MAPS, this.nextMap);
     this.mmu.flushExecution();
     this.pages = new Map();
+    this.pageByMap.length = 0;
     this.nextMap = L.CODE_MAPS;
     this.nextRecord = L.RECORDS;
   }

@@ -1,10 +1,10 @@
 /** Makes the engine of a machine. */
 import type { Engine } from './engine.js';
-import { InterpreterEngine } from './interpreter-engine.js';
+import { InterpreterEngine, type Tiers } from './interpreter-engine.js';
 import { loadInterpreter } from './load-interpreter.js';
 import { ReferenceEngine } from './reference-engine.js';
 
-export type EngineKind = 'interp' | 'reference';
+export type EngineKind = Tiers | 'reference';
 
 export interface EngineOptions {
   /** Bytes of guest RAM: 4096 .. 2 GiB, a multiple of 4096. */
@@ -17,5 +17,5 @@ export interface EngineOptions {
 
 export function createEngine({ ramBytes, devicePages, kind = 'interp' }: EngineOptions): Engine {
   if (kind === 'reference') return new ReferenceEngine({ ramBytes, devicePages });
-  return new InterpreterEngine({ ramBytes, devicePages, interpreter: loadInterpreter() });
+  return new InterpreterEngine({ ramBytes, devicePages, interpreter: loadInterpreter(), tiers: kind });
 }

@@ -3,13 +3,15 @@ import * as S from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
 import type { InterpreterForm, InterpreterPair } from '../backend-wasm/interpreter.js';
 import * as L from '../backend-wasm/memory-layout.js';
-import { HANDLER, RECORD_LEFT } from '../backend-wasm/record.js';
+import { HANDLER, RECORD_LEFT, RECORD_OFFSET } from '../backend-wasm/record.js';
 import { CODE_BASE, CodeCache } from './code-cache.js';
 import { CpuState } from './cpu.js';
 import { BadPageTable, type Engine } from './engine.js';
 import { MachineMemory } from './machine-memory.js';
 import { GuestMmu } from './mmu.js';
 import { segmentsAreFlat } from './mode.js';
+import { RegionCache } from './region-cache.js';
+import { translate } from './translator.js';
 
 const VECTOR_GENERAL_PROTECTION = 13;
 const VECTOR_PAGE_FAULT = 14;
@@ -22,6 +24,14 @@ export interface InterpreterModule {
   readonly pairs: readonly InterpreterPair[];
 }
 
+/** Which tiers run: `interp` the interpreter alone; `jit` every block as a region from its first run; `auto` hot ones. */
+export type Tiers = 'interp' | 'jit' | 'auto';
+
+/** Entries of a block before it is translated. */
+const HEAT: Readonly<Record<Tiers, number>> = { interp: 0x7fffffff, jit: 1, auto: 2000 };
+/** About how many guest instructions a region holds at the most; larger functions get slower code from V8. */
+const REGION_INSTRUCTIONS = 300;
+
 export class InterpreterEngine implements Engine {
   readonly cpu: CpuState;
   readonly memory: MachineMemory;
@@ -31,25 +41,38 @@ export class InterpreterEngine implements Engine {
   clock: (instructions: number) => bigint = BigInt;
   cpuid: Engine['cpuid'] = () => [0, 0, 0, 0];
   private readonly runWasm: () => number;
+  private readonly regions: RegionCache;
+  private readonly tiers: Tiers;
+  private translations = 0;
+  private translationMilliseconds = 0;
   private attention = false;
   /** Instruction count at the end of the budget of the run in progress. */
   private budgetEnd = 0;
 
-  constructor(options: { ramBytes: number; devicePages: number; interpreter: InterpreterModule }) {
+  constructor(options: {
+    ramBytes: number;
+    devicePages: number;
+    interpreter: InterpreterModule;
+    tiers?: Tiers;
+  }) {
+    this.tiers = options.tiers ?? 'interp';
     this.memory = new MachineMemory(options.ramBytes, options.devicePages);
     this.cpu = new CpuState(this.memory.data);
     this.mmu = new GuestMmu(this.memory, this.cpu);
     this.code = new CodeCache(this.memory, this.mmu, options.interpreter.forms, options.interpreter.pairs);
-    const instance = new WebAssembly.Instance(options.interpreter.module, {
-      env: {
-        memory: this.memory.wasm,
-        resolve: () => this.resolve(),
-        code_written: (address: number, length: number) => this.code.written(address >>> 0, length),
-        clock: (left: number) => this.clock(this.budgetEnd - left),
-        segments_not_flat: () => this.setFlat(false),
-      },
-    });
-    this.runWasm = instance.exports['run'] as () => number;
+    this.code.heatThreshold = HEAT[this.tiers];
+    const env = {
+      memory: this.memory.wasm,
+      resolve: () => this.resolve(),
+      code_written: (address: number, length: number) => this.code.written(address >>> 0, length),
+      clock: (left: number) => this.clock(this.budgetEnd - left),
+      hot: (record: number) => this.hot(record),
+      segments_not_flat: () => this.setFlat(false),
+    };
+    const { exports } = new WebAssembly.Instance(options.interpreter.module, { env });
+    this.runWasm = exports['run'] as () => number;
+    const table = exports[L.REGION_TABLE] as WebAssembly.Table;
+    this.regions = new RegionCache(this.memory, this.code, table, { ...exports, ...env });
     this.cpu.set(S.DIRECTION, 1);
     this.segmentsChanged();
   }
@@ -158,6 +181,30 @@ export class InterpreterEngine implements Engine {
     }
   }
 
+  /** Import `hot`: translates the region around the block of a record. */
+  private hot(record: number): void {
+    const { memory } = this;
+    if (record >= L.SCRATCH_RECORDS || this.slot(L.FLAT_MODE) === 0) return;
+    const linear = this.slot(L.PAGE_BASE) + this.cpu.get(CODE_BASE);
+    const map = this.mmu.codeMapOf(linear);
+    const page = map === undefined ? undefined : this.code.pageOfMap(map);
+    if (page === undefined) return;
+    const start = memory.data.getUint16(record + RECORD_OFFSET, true);
+    const handler = memory.data.getUint16(record, true);
+    if (handler === HANDLER.cross || handler === HANDLER.resume || handler === HANDLER.region) return;
+    const from = performance.now();
+    const bytes = memory.view(page.pfn * 4096, 4096).slice();
+    const translation = translate(bytes, {
+      start,
+      wanted: this.tiers === 'jit' ? () => true : (offset) => this.code.isBlock(page, offset),
+      warm: this.code.warmBlocks(page, HEAT[this.tiers] >> 3),
+      maxInstructions: REGION_INSTRUCTIONS,
+    });
+    if (translation) this.regions.install(page, translation);
+    this.translations++;
+    this.translationMilliseconds += performance.now() - from;
+  }
+
   counters(): Record<string, number> {
     return {
       'TLB misses': this.slot(L.TLB_MISSES) >>> 0,
@@ -167,6 +214,12 @@ export class InterpreterEngine implements Engine {
       'instructions decoded': this.code.counts.instructions,
       'code invalidations': this.code.counts.invalidations,
       'code flushes': this.code.counts.flushes,
+      'regions entered': this.slot(L.REGION_ENTRIES) >>> 0,
+      'regions translated': this.translations,
+      'regions live': this.regions.size,
+      'region bytes': this.regions.counts.bytes,
+      'region instructions': this.regions.counts.instructions,
+      'translation ms': Math.round(this.translationMilliseconds),
     };
   }
 }

@@ -159,6 +159,13 @@ export class GuestMmu implements Mmu {
     this.memory.i32[e + 1] = map;
   }
 
+  /** The code map that the current execution TLB has for a page, if any. */
+  codeMapOf(linear: number): number | undefined {
+    const tlb = this.memory.i32[L.TLB_BASE >> 2]! + L.TLB_DATA_BYTES;
+    const e = (tlb >> 2) + 2 * ((linear >>> 12) & (L.TLB_ENTRIES - 1));
+    return this.memory.i32[e] === (linear & ~0xfff) ? this.memory.i32[e + 1] : undefined;
+  }
+
   /** Drops the write tags of a guest-physical page in all TLBs, so that its stores are looked at. */
   dropWriteTags(pfn: number): void {
     const { i32, u8 } = this.memory;

@@ -1,0 +1,467 @@
+/**
+ * Translates a region: the hot blocks of one guest page, as one Wasm function
+ *
+ *     region(entry, first, map) → one of RETURNS; EIP and FUEL are stored
+ *
+ * `entry` is the number of the entry to start at, `first` the number of the region's first entry among all installed
+ * ones, `map` the address of the page's code map. General registers and status flags live in locals; every way out
+ * stores them. Whether a jump to a computed place stays inside is answered by the code map, as for the interpreter.
+ */
+import * as S from '../frontend-x86/cpu-state.js';
+import type { Block, CallTarget, Field, Operand } from '../ir/ir.js';
+import { OPS, type Type } from '../ir/ops.js';
+import { Emitter, type Expr, Locals, type ResultType, type Width } from './binaryen.js';
+import { type FunctionTraits, isRegisterSlot, Lowering, type Target, widthOf } from './lower.js';
+import * as L from './memory-layout.js';
+import { HANDLER, RECORD_ENTRY, RECORD_HANDLER, RETURNS } from './record.js';
+import { isIrreducible, type Structure, structure } from './structure.js';
+
+/** A basic block of a region. */
+export interface RegionBlock {
+  /** Page offset of its first byte, and behind its last. */
+  readonly start: number;
+  readonly end: number;
+  /** Its IR; marks tell the instructions. */
+  readonly ir: Block;
+  readonly instructions: number;
+}
+
+export interface RegionPlan {
+  readonly blocks: readonly RegionBlock[];
+  /** Blocks (by number) that can be entered from outside. */
+  readonly entries: readonly number[];
+}
+
+export interface RegionImage {
+  readonly wasm: Uint8Array;
+  /** Page offsets of the entries, by entry number, and the instructions of their blocks. */
+  readonly entries: readonly { readonly offset: number; readonly instructions: number }[];
+  /** IR functions that it imports (module `env`). */
+  readonly imports: readonly string[];
+  readonly text?: string;
+}
+
+// Parameters and locals of a region.
+const ENTRY = 0;
+const FIRST = 1;
+const MAP = 2;
+const PARAMS = 3;
+const REGISTERS = [0, 4, 8, 12, 16, 20, 24, 28, S.FLAG_RESULT, S.FLAG_AUX];
+const FIRST_REGISTER = PARAMS;
+const BASE = PARAMS + REGISTERS.length;
+const TLB = BASE + 1;
+const FUEL = BASE + 2;
+const EIP = BASE + 3;
+/** Where to leave: page offset | instructions to give back << 16. */
+const SITE = BASE + 4;
+/** Code was changed by the instruction that runs. */
+const CHANGED = BASE + 5;
+const RESULT = BASE + 6;
+const FIXED_LOCALS = RESULT + 1 - PARAMS;
+
+function registerLocal(slot: number): number {
+  return FIRST_REGISTER + REGISTERS.indexOf(slot);
+}
+
+type Edge = (to: number) => Expr[];
+
+class RegionTarget implements Target {
+  private mark = 0;
+  private storesDone = false;
+  constructor(
+    private readonly e: Emitter,
+    private readonly block: RegionBlock,
+    private readonly use: RegisterUse,
+    private readonly edge: Edge,
+  ) {}
+  private local(local: number): Expr {
+    return this.e.getLocal(local, 'i32');
+  }
+  /** Page offset of the current instruction. */
+  private get at(): number {
+    return this.block.start + this.block.ir.marks[this.mark]!.delta;
+  }
+  /** Instructions from the current one to the block's end. */
+  private get left(): number {
+    return this.block.instructions - this.mark;
+  }
+  private register(slot: number): { local: number; shift: number } | undefined {
+    const dword = slot & ~3;
+    if (!isRegisterSlot(dword) || slot > S.FLAG_AUX) return undefined;
+    return { local: registerLocal(dword), shift: 8 * (slot & 3) };
+  }
+  get(width: Width, slot: Operand): Expr {
+    const { e } = this;
+    const r = this.register(slot as number);
+    if (r === undefined) return e.load(width, e.i32(0), slot as number);
+    if (width === 32) return this.local(r.local);
+    const shifted = r.shift === 0 ? this.local(r.local) : e.shru(this.local(r.local), e.i32(r.shift));
+    return e.and(shifted, e.i32(width === 8 ? 0xff : 0xffff));
+  }
+  put(width: Width, slot: Operand, value: Expr): Expr {
+    const { e } = this;
+    const r = this.register(slot as number);
+    if (r === undefined) return e.store(width, e.i32(0), value, slot as number);
+    if (width === 32) return e.setLocal(r.local, value);
+    const mask = width === 8 ? 0xff : 0xffff;
+    const bits = e.and(value, e.i32(mask));
+    const placed = r.shift === 0 ? bits : e.shl(bits, e.i32(r.shift));
+    const kept = e.and(this.local(r.local), e.i32(~(mask << r.shift)));
+    return e.setLocal(r.local, e.pure('i32.or', [kept, placed]));
+  }
+  field(f: Field): Expr {
+    throw new Error(`field ${f.name} in a region`);
+  }
+  pcrel(delta: Operand): Expr {
+    return this.e.add(this.local(BASE), this.e.i32(this.at + (delta as number)));
+  }
+  tlb(): Expr {
+    return this.local(TLB);
+  }
+  private leaveAt(offset: number, left: number, result: number): Expr {
+    const { e } = this;
+    return e.block(null, [
+      e.setLocal(SITE, e.i32(offset | (left << 16))),
+      e.setLocal(RESULT, e.i32(result)),
+      e.br('site'),
+    ]);
+  }
+  fault(): Expr {
+    return this.leaveAt(this.at, this.left, RETURNS.left);
+  }
+  fuel(): Expr {
+    return this.local(FUEL);
+  }
+  setFuel(value: Expr): Expr {
+    return this.e.setLocal(FUEL, value);
+  }
+  clock(): Expr {
+    const { e } = this;
+    return e.call('clock', [e.add(this.local(FUEL), e.i32(this.left))], 'i64');
+  }
+  beforeCall({ fuel, registers }: FunctionTraits): Expr[] {
+    const { e } = this;
+    const out: Expr[] = [];
+    if (fuel) out.push(e.store(32, e.i32(0), this.local(FUEL), L.FUEL));
+    if (registers) out.push(...storeRegisters(e, this.use));
+    return out;
+  }
+  afterCall({ fuel, registers }: FunctionTraits): Expr[] {
+    const { e } = this;
+    const out: Expr[] = [];
+    if (fuel) out.push(e.setLocal(FUEL, e.load(32, e.i32(0), L.FUEL)));
+    if (registers) out.push(...loadRegisters(e, this.use));
+    // Bulk stores of a function may have hit code too.
+    out.push(...this.afterSlowStore());
+    return out;
+  }
+  afterSlowStore(): Expr[] {
+    this.storesDone = true;
+    return [this.e.setLocal(CHANGED, this.e.load(32, this.e.i32(0), L.CODE_CHANGED))];
+  }
+  instruction(index: number): Expr[] {
+    const check = this.storesDone;
+    this.storesDone = false;
+    this.mark = index;
+    if (!check) return [];
+    return [this.e.if(this.local(CHANGED), this.leaveAt(this.at, this.left, RETURNS.lookup))];
+  }
+  /** At the end of the block: goes to a place in the page, or leaves for it. */
+  private transfer(offset: number): Expr[] {
+    const { e } = this;
+    const out: Expr[] = [];
+    if (this.storesDone)
+      out.push(e.if(this.local(CHANGED), this.leaveAt(offset & 0xffff, 0, RETURNS.lookup)));
+    return [...out, ...this.edge(offset)];
+  }
+  goto(delta: Operand): Expr[] {
+    return this.transfer(this.at + (delta as number));
+  }
+  branch(condition: Expr, taken: Operand, fallThrough: Operand): Expr[] {
+    const { e } = this;
+    const out: Expr[] = [];
+    if (this.storesDone) {
+      // The condition is taken before the check leaves: it may be all that is left to do.
+      return [
+        e.setLocal(EIP, e.pure('i32.select', [condition, this.pcrel(taken), this.pcrel(fallThrough)])),
+        e.if(this.local(CHANGED), e.br('leave')),
+        e.if(
+          e.eq(this.local(EIP), this.pcrel(taken)),
+          e.block(null, this.edge(this.at + (taken as number))),
+          e.block(null, this.edge(this.at + (fallThrough as number))),
+        ),
+      ];
+    }
+    out.push(
+      e.if(
+        condition,
+        e.block(null, this.edge(this.at + (taken as number))),
+        e.block(null, this.edge(this.at + (fallThrough as number))),
+      ),
+    );
+    return out;
+  }
+  jump(eip: Expr, kind: number): Expr[] {
+    const { e } = this;
+    const out = [e.setLocal(EIP, eip)];
+    if (kind === 3) {
+      const stop = e.call(L.MODE_CHANGED, [], 'i32');
+      out.push(
+        e.if(stop, e.block(null, [e.setLocal(RESULT, e.i32(RETURNS.resolve)), e.br('out')])),
+        e.br('leave'),
+      );
+    } else if (this.storesDone) out.push(e.if(this.local(CHANGED), e.br('leave')), e.br('indirect'));
+    else out.push(e.br('indirect'));
+    return out;
+  }
+  leave(reason: number, detail: Expr): Expr[] {
+    const { e } = this;
+    const next = this.pcrel(this.block.ir.marks[this.mark]!.length);
+    return [
+      e.store(32, e.i32(0), detail, S.EXIT_DETAIL),
+      e.store(32, e.i32(0), next, S.EXIT_NEXT),
+      e.store(32, e.i32(0), e.i32(reason), S.EXIT_REASON),
+      this.fault(),
+    ];
+  }
+  /** The block ends without a terminator: goes on behind it. */
+  fallThrough(): Expr[] {
+    return this.transfer(this.block.end);
+  }
+  return(): Expr {
+    throw new Error('return outside an IR function');
+  }
+}
+/** Which registers a region has in locals, and which of them it may change. */
+interface RegisterUse {
+  readonly used: readonly number[];
+  readonly changed: readonly number[];
+}
+
+function registerUse(
+  blocks: readonly RegionBlock[],
+  traits: ReadonlyMap<string, FunctionTraits>,
+): RegisterUse {
+  const used = new Set<number>();
+  const changed = new Set<number>();
+  for (const { ir } of blocks) {
+    for (const op of ir.ops) {
+      const { effect } = OPS[op.name];
+      if (effect === 'get' || effect === 'put') {
+        const slot = (op.imm as number) & ~3;
+        if (!REGISTERS.includes(slot)) continue;
+        used.add(slot);
+        if (effect === 'put') changed.add(slot);
+      } else if (op.name === 'call' && traits.get((op.imm as CallTarget).name)?.registers) {
+        for (const slot of REGISTERS) used.add(slot).size && changed.add(slot);
+      }
+    }
+  }
+  return { used: [...used], changed: [...changed] };
+}
+
+function storeRegisters(e: Emitter, { changed }: RegisterUse): Expr[] {
+  return changed.map((slot) => e.store(32, e.i32(0), e.getLocal(registerLocal(slot), 'i32'), slot));
+}
+function loadRegisters(e: Emitter, { used }: RegisterUse): Expr[] {
+  return used.map((slot) => e.setLocal(registerLocal(slot), e.load(32, e.i32(0), slot)));
+}
+
+/** Successors of each block inside the region; undefined where the IR says nothing of the next place. */
+function successorsOf(block: RegionBlock, numberAt: ReadonlyMap<number, number>): number[] {
+  const { ir } = block;
+  const last = ir.ops[ir.ops.length - 1];
+  const mark = ir.marks[ir.marks.length - 1]!;
+  const place = (delta: Operand): number => block.start + mark.delta + (delta as number);
+  const places: number[] = [];
+  if (last?.name === 'goto') places.push(place(last.imm as Operand));
+  else if (last?.name === 'branch') places.push(...(last.imm as readonly [Operand, Operand]).map(place));
+  else if (last === undefined || OPS[last.name].effect !== 'end') places.push(block.end);
+  return places.map((p) => numberAt.get(p)).filter((n) => n !== undefined);
+}
+
+class RegionCode {
+  private readonly numberAt: ReadonlyMap<number, number>;
+  private readonly graph: { successors: number[][] };
+  private readonly shape: Structure;
+  /** Entry number of each block that has one. */
+  private readonly entryOf = new Map<number, number>();
+  readonly entries: number[];
+
+  constructor(
+    private readonly e: Emitter,
+    private readonly locals: Locals,
+    private readonly plan: RegionPlan,
+    private readonly traits: ReadonlyMap<string, FunctionTraits>,
+    private readonly use: RegisterUse,
+  ) {
+    const { blocks } = plan;
+    this.numberAt = new Map(blocks.map((b, i) => [b.start, i]));
+    this.entries = [...plan.entries];
+    // Node 0 is the dispatcher, block i is node i + 1. Back edges into loops with several entries go through the
+    // dispatcher, which makes their targets entries, which may make more such edges.
+    const edges = blocks.map((b) => successorsOf(b, this.numberAt).map((n) => n + 1));
+    for (;;) {
+      this.graph = { successors: [this.entries.map((n) => n + 1), ...edges] };
+      const shape = structure(this.graph);
+      const missing = new Set<number>();
+      this.graph.successors.forEach((targets, from) => {
+        if (from === 0 || shape.position[from]! < 0) return;
+        for (const to of targets) {
+          if (isIrreducible(shape, from, to) && !this.entries.includes(to - 1)) missing.add(to - 1);
+        }
+      });
+      if (missing.size === 0) {
+        this.shape = shape;
+        break;
+      }
+      this.entries.push(...missing);
+    }
+    this.entries.forEach((block, i) => this.entryOf.set(block, i));
+  }
+
+  /** The dispatcher and everything below it; control never runs off its end. */
+  body(): Expr {
+    return this.e.loop('dispatch', this.e.block(null, this.tree(0)));
+  }
+
+  private tree(node: number): Expr[] {
+    const children = [...this.shape.mergeChildren[node]!].sort(
+      (a, b) => this.shape.position[b]! - this.shape.position[a]!,
+    );
+    const inside = this.within(node, children);
+    if (node !== 0 && this.shape.isLoopHeader[node])
+      return [this.e.loop(`L${node}`, this.e.block(null, inside))];
+    return inside;
+  }
+
+  /** Code of a node with the given merge children behind it, the last in order first. */
+  private within(node: number, children: readonly number[]): Expr[] {
+    const [last, ...rest] = children;
+    if (last !== undefined) {
+      return [this.e.block(`B${last}`, this.within(node, rest)), ...this.tree(last)];
+    }
+    return node === 0 ? this.dispatcher() : this.block(node);
+  }
+
+  private dispatcher(): Expr[] {
+    const labels = this.entries.map((n) => `B${n + 1}`);
+    return [this.e.brTable(labels, 'leave', this.e.getLocal(ENTRY, 'i32'))];
+  }
+
+  private block(node: number): Expr[] {
+    const { e } = this;
+    const block = this.plan.blocks[node - 1]!;
+    const fuel = (): Expr => e.getLocal(FUEL, 'i32');
+    const out: Expr[] = [
+      e.if(
+        e.ltU(fuel(), e.i32(block.instructions)),
+        e.block(null, [e.setLocal(EIP, e.add(e.getLocal(BASE, 'i32'), e.i32(block.start))), e.br('leave')]),
+      ),
+      e.setLocal(FUEL, e.sub(fuel(), e.i32(block.instructions))),
+    ];
+    const target = new RegionTarget(e, block, this.use, (offset) => this.edge(node, offset));
+    const lowering = new Lowering(e, this.locals, target, this.traits, block.ir, `n${node}_`);
+    const code = lowering.run();
+    out.push(...code);
+    const last = block.ir.ops[block.ir.ops.length - 1];
+    if (last === undefined || OPS[last.name].effect !== 'end') out.push(...target.fallThrough());
+    return out;
+  }
+
+  private edge(from: number, offset: number): Expr[] {
+    const { e, shape } = this;
+    const number = this.numberAt.get(offset);
+    if (number === undefined) {
+      return [e.setLocal(EIP, e.add(e.getLocal(BASE, 'i32'), e.i32(offset))), e.br('leave')];
+    }
+    const to = number + 1;
+    if (shape.position[to]! <= shape.position[from]!) {
+      if (!isIrreducible(shape, from, to)) return [e.br(`L${to}`)];
+      return [e.setLocal(ENTRY, e.i32(this.entryOf.get(number)!)), e.br('dispatch')];
+    }
+    if (shape.mergeChildren[shape.dominator[to]!]!.includes(to)) return [e.br(`B${to}`)];
+    return this.tree(to);
+  }
+}
+
+/** Translates the region. `functions`: all IR functions its blocks may call, with what they touch. */
+export function generateRegion(
+  plan: RegionPlan,
+  traits: ReadonlyMap<string, FunctionTraits>,
+  options: { validate: boolean; text?: boolean },
+): RegionImage {
+  const e = new Emitter();
+  const use = registerUse(plan.blocks, traits);
+  const locals = new Locals(['i32', 'i32', 'i32']);
+  for (let i = 0; i < FIXED_LOCALS; i++) locals.take('i32');
+  const code = new RegionCode(e, locals, plan, traits, use);
+  const get = (local: number): Expr => e.getLocal(local, 'i32');
+  const slot = (at: number): Expr => e.load(32, e.i32(0), at);
+  const imports = declareImports(e, plan.blocks);
+
+  // A computed place: an entry of this region if the code map says so.
+  const record = (): Expr => e.getLocal(SITE, 'i32');
+  const indirect: Expr[] = [
+    e.setLocal(SITE, e.sub(get(EIP), get(BASE))),
+    e.br('leave', e.pure('i32.le_u', [e.i32(4096), get(SITE)])),
+    e.setLocal(SITE, e.load(32, e.add(get(MAP), e.shl(get(SITE), e.i32(2))))),
+    e.br('leave', e.pure('i32.eqz', [record()])),
+    e.br('leave', e.ne(e.load(16, record(), RECORD_HANDLER), e.i32(HANDLER.region))),
+    e.setLocal(ENTRY, e.sub(e.load(16, record(), RECORD_ENTRY), get(FIRST))),
+    e.br('again'),
+  ];
+  const body = e.block(null, [
+    ...loadRegisters(e, use),
+    e.setLocal(BASE, slot(L.PAGE_BASE)),
+    e.setLocal(TLB, slot(L.TLB_BASE)),
+    e.setLocal(FUEL, slot(L.FUEL)),
+    e.block('out', [
+      e.block('leave', [
+        e.block('site', [e.loop('again', e.block(null, [e.block('indirect', [code.body()]), ...indirect]))]),
+        e.setLocal(EIP, e.add(get(BASE), e.and(get(SITE), e.i32(0xffff)))),
+        e.setLocal(FUEL, e.add(get(FUEL), e.shru(get(SITE), e.i32(16)))),
+        e.br('out'),
+      ]),
+    ]),
+    ...storeRegisters(e, use),
+    e.store(32, e.i32(0), get(EIP), S.EIP),
+    e.store(32, e.i32(0), get(FUEL), L.FUEL),
+    e.return(get(RESULT)),
+  ]);
+  e.addFunction('region', ['i32', 'i32', 'i32'], 'i32', locals, body);
+  e.addExport('region');
+  const text = options.text ? e.text() : undefined;
+  const wasm = e.finish({ validate: options.validate });
+  const entries = code.entries.map((n) => {
+    const { start, instructions } = plan.blocks[n]!;
+    return { offset: start, instructions };
+  });
+  return { wasm, entries, imports, ...(text === undefined ? {} : { text }) };
+}
+
+/** Declares what the blocks call; returns the names of the functions that are not JavaScript's. */
+function declareImports(e: Emitter, blocks: readonly RegionBlock[]): string[] {
+  const names = new Map<string, { params: readonly Type[]; result: ResultType }>();
+  const word = 'i32' as const;
+  for (const { ir } of blocks) {
+    for (const op of ir.ops) {
+      if (op.name === 'call') {
+        const { name, params, result } = op.imm as CallTarget;
+        names.set(name, { params, result });
+      } else if (op.name === 'probe') names.set(L.SLOW_PATH.probe, { params: [word, word], result: 'void' });
+      else if (op.name === 'span') names.set(L.SLOW_PATH.span, { params: [word, word], result: word });
+      else if (op.name === 'jump') names.set(L.MODE_CHANGED, { params: [], result: word });
+      else if (OPS[op.name].effect === 'load' || OPS[op.name].effect === 'store') {
+        const width = widthOf(op.name);
+        const type: Type = width === 64 ? 'i64' : 'i32';
+        if (OPS[op.name].effect === 'load')
+          names.set(L.SLOW_PATH.load[width], { params: [word, word], result: type });
+        else names.set(L.SLOW_PATH.store[width], { params: [word, type], result: 'void' });
+      }
+    }
+  }
+  for (const [name, { params, result }] of names) e.addImport(name, params, result);
+  e.addImport('clock', L.IMPORTS.clock.params, L.IMPORTS.clock.result);
+  return [...names.keys()];
+}
