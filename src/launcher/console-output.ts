@@ -64,7 +64,7 @@ export class ConsoleOutput {
     }
   }
 
-  /** Writes what is left, waiting a little for a slow reader. For the end of the process. */
+  /** Writes what is left, waiting a little for a slow reader, and gives the rest up. For the end of the process. */
   finish(): void {
     const cell = new Int32Array(new SharedArrayBuffer(4));
     for (
@@ -75,5 +75,7 @@ export class ConsoleOutput {
       this.push();
       if (this.backlog.length > 0) Atomics.wait(cell, 0, 0, RETRY_MILLISECONDS);
     }
+    this.closed = true;
+    this.backlog.length = 0;
   }
 }
