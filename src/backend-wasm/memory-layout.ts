@@ -35,6 +35,11 @@ export const CODE_CHANGED = RUNTIME + 44;
 /** Regions entered, for statistics. */
 export const REGION_ENTRIES = RUNTIME + 48;
 
+/** Ways out of regions, counted: dwords in this order from REGION_EXITS on. */
+export const REGION_EXIT_CAUSES = ['direct jump', 'other page', 'no entry', 'fuel', 'mode change'] as const;
+export type RegionExitCause = (typeof REGION_EXIT_CAUSES)[number];
+export const REGION_EXITS = RUNTIME + 64;
+
 /** The virtual GDT: 32 descriptors; the Host keeps it. */
 export const GDT = 0x1000;
 

@@ -232,6 +232,12 @@ class RegionTarget implements Target {
     throw new Error('return outside an IR function');
   }
 }
+/** Counts a way out. */
+function countExit(e: Emitter, cause: L.RegionExitCause): Expr {
+  const at = L.REGION_EXITS + 4 * L.REGION_EXIT_CAUSES.indexOf(cause);
+  return e.store(32, e.i32(0), e.add(e.load(32, e.i32(0), at), e.i32(1)), at);
+}
+
 /** Which registers a region has in locals, and which of them it may change. */
 interface RegisterUse {
   readonly used: readonly number[];
@@ -373,7 +379,8 @@ class RegionCode {
     const { e, shape } = this;
     const number = this.numberAt.get(offset);
     if (number === undefined) {
-      return [e.setLocal(EIP, e.add(e.getLocal(BASE, 'i32'), e.i32(offset))), e.br('leave')];
+      const eip = e.add(e.getLocal(BASE, 'i32'), e.i32(offset));
+      return [e.setLocal(EIP, eip), countExit(e, 'direct jump'), e.br('leave')];
     }
     const to = number + 1;
     if (shape.position[to]! <= shape.position[from]!) {
@@ -404,10 +411,19 @@ export function generateRegion(
   const record = (): Expr => e.getLocal(SITE, 'i32');
   const indirect: Expr[] = [
     e.setLocal(SITE, e.sub(get(EIP), get(BASE))),
-    e.br('leave', e.pure('i32.le_u', [e.i32(4096), get(SITE)])),
+    e.if(
+      e.pure('i32.le_u', [e.i32(4096), get(SITE)]),
+      e.block(null, [countExit(e, 'other page'), e.br('leave')]),
+    ),
     e.setLocal(SITE, e.load(32, e.add(get(MAP), e.shl(get(SITE), e.i32(2))))),
-    e.br('leave', e.pure('i32.eqz', [record()])),
-    e.br('leave', e.ne(e.load(16, record(), RECORD_HANDLER), e.i32(HANDLER.region))),
+    e.if(
+      e.pure('i32.select', [
+        record(),
+        e.ne(e.load(16, record(), RECORD_HANDLER), e.i32(HANDLER.region)),
+        e.i32(1),
+      ]),
+      e.block(null, [countExit(e, 'no entry'), e.br('leave')]),
+    ),
     e.setLocal(ENTRY, e.sub(e.load(16, record(), RECORD_ENTRY), get(FIRST))),
     e.br('again'),
   ];

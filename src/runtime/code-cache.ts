@@ -172,9 +172,12 @@ export class CodeCache {
     return this.pageByMap[(map - L.CODE_MAPS) / L.CODE_MAP_BYTES];
   }
 
-  /** Whether a block of the page was found to start at the offset. */
-  isBlock(page: CodePageView, offset: number): boolean {
-    return this.memory.i32[(page.map >> 2) + offset] !== 0;
+  /** Whether a block of the page starts at the offset and was entered at least `entries` times. */
+  isWarm(page: CodePageView, offset: number, entries: number): boolean {
+    const record = this.memory.i32[(page.map >> 2) + offset]!;
+    if (record === 0) return false;
+    const left = this.memory.i32[(record + RECORD_HEAT) >> 2]!;
+    return left === NEVER_HOT || left <= this.heatThreshold - entries;
   }
 
   /** Page offsets of the blocks that were entered at least `entries` times, hottest first. */
@@ -184,9 +187,8 @@ export class CodeCache {
     const map = page.map >> 2;
     for (let offset = 0; offset < PAGE; offset++) {
       const record = i32[map + offset]!;
-      if (record === 0) continue;
-      const left = i32[(record + RECORD_HEAT) >> 2]!;
-      if (left === NEVER_HOT || left <= this.heatThreshold - entries) found.push({ offset, left });
+      if (record !== 0 && this.isWarm(page, offset, entries))
+        found.push({ offset, left: i32[(record + RECORD_HEAT) >> 2]! });
     }
     return found.sort((a, b) => a.left - b.left).map((f) => f.offset);
   }

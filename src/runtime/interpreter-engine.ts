@@ -194,10 +194,11 @@ export class InterpreterEngine implements Engine {
     if (handler === HANDLER.cross || handler === HANDLER.resume || handler === HANDLER.region) return;
     const from = performance.now();
     const bytes = memory.view(page.pfn * 4096, 4096).slice();
+    const warm = HEAT[this.tiers] >> 3;
     const translation = translate(bytes, {
       start,
-      wanted: this.tiers === 'jit' ? () => true : (offset) => this.code.isBlock(page, offset),
-      warm: this.code.warmBlocks(page, HEAT[this.tiers] >> 3),
+      wanted: this.tiers === 'jit' ? () => true : (offset) => this.code.isWarm(page, offset, warm),
+      warm: this.code.warmBlocks(page, warm),
       maxInstructions: REGION_INSTRUCTIONS,
     });
     if (translation) this.regions.install(page, translation);
@@ -219,6 +220,12 @@ export class InterpreterEngine implements Engine {
       'regions live': this.regions.size,
       'region bytes': this.regions.counts.bytes,
       'region instructions': this.regions.counts.instructions,
+      ...Object.fromEntries(
+        L.REGION_EXIT_CAUSES.map((cause, i) => [
+          `region exits: ${cause}`,
+          this.slot(L.REGION_EXITS + 4 * i) >>> 0,
+        ]),
+      ),
       'translation ms': Math.round(this.translationMilliseconds),
     };
   }
