@@ -1,5 +1,6 @@
 /** The command line's options, described once; the parser and `--help` are made from this table. */
 import { Command, CommanderError, Option } from 'commander';
+import { ENGINE_KINDS, type EngineKind } from '../runtime/create-engine.js';
 import { EXIT_STATUS, UserError } from './errors.js';
 import type { DiskOption } from './machine.js';
 import type { Unpack } from './load-bzimage.js';
@@ -19,6 +20,8 @@ export interface LaunchOptions {
   seed?: number;
   epoch?: Date;
   unpack: Unpack;
+  /** undefined: the machine's default. */
+  engine?: EngineKind;
   stats: boolean;
   json: boolean;
   verbose: boolean;
@@ -56,6 +59,12 @@ const OPTIONS: readonly OptionRow[] = [
     group: MACHINE,
     choices: ['host', 'guest'],
     default: 'host',
+  },
+  {
+    flags: '--engine <name>',
+    help: 'what executes the instructions',
+    group: MACHINE,
+    choices: ENGINE_KINDS,
   },
   {
     flags: '--clock <mode>',
@@ -144,6 +153,7 @@ export function parseCommandLine(argv: readonly string[], version: string): Laun
     initrd?: string;
     rng?: boolean;
     unpack: Unpack;
+    engine?: EngineKind;
     clock: 'realtime' | 'virtual';
     seed?: number;
     time?: Date;
@@ -162,6 +172,7 @@ export function parseCommandLine(argv: readonly string[], version: string): Laun
     ...(values.seed !== undefined && { seed: values.seed }),
     ...(values.time !== undefined && { epoch: values.time }),
     unpack: values.unpack,
+    ...(values.engine !== undefined && { engine: values.engine }),
     stats: values.stats ?? false,
     json: values.json ?? false,
     verbose: values.verbose ?? false,

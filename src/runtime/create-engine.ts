@@ -6,6 +6,9 @@ import { ReferenceEngine } from './reference-engine.js';
 
 export type EngineKind = Tiers | 'reference';
 
+/** All of them, for those who let a user choose. */
+export const ENGINE_KINDS: readonly EngineKind[] = ['interp', 'jit', 'auto', 'reference'];
+
 export interface EngineOptions {
   /** Bytes of guest RAM: 4096 .. 2 GiB, a multiple of 4096. */
   readonly ramBytes: number;
