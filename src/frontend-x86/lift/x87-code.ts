@@ -2,7 +2,7 @@
  * Arithmetic of out-of-line IR functions written as expressions: `Int` and `Long` are values of type i32 and i64 whose
  * methods emit the op of their name. Soft floating point is too long to be readable as nested builder calls.
  */
-import { Builder, defineFunction } from '../../ir/builder.js';
+import { type Builder, defineFunction } from '../../ir/builder.js';
 import type { CallTarget, IrFunction, Value } from '../../ir/ir.js';
 import type { OpName, Type } from '../../ir/ops.js';
 

@@ -25,7 +25,7 @@ import {
 import { AddressShape, type Address, type Instruction } from '../instruction.js';
 import type { Lift, Lifter, LiftTable } from './context.js';
 import { ARITHMETIC_FUNCTIONS } from './x87-arith.js';
-import { Code, Int, Long } from './x87-code.js';
+import { Code, Int, type Long } from './x87-code.js';
 import {
   CONVERT_FUNCTIONS,
   FROM_BCD,
@@ -65,6 +65,7 @@ import {
   STACK_FUNCTIONS,
   STORE_REGISTER,
 } from './x87-stack.js';
+import { TRANSCENDENTAL, TRANSCENDENTAL_FUNCTIONS } from './x87-transcendental.js';
 import { CONSTANT_NAMES, MOVE_IF, SIMPLE, UNARY_FUNCTIONS, constant } from './x87-unary.js';
 
 /** #NM if CR0.TS; #MF if an unmasked exception is pending. */
@@ -407,7 +408,7 @@ for (const name of CONSTANT_NAMES) {
     x.b.call(PUSH, m.v);
   };
 }
-for (const [name, f] of Object.entries(SIMPLE)) {
+for (const [name, f] of Object.entries({ ...SIMPLE, ...TRANSCENDENTAL })) {
   table[name] = (x) => {
     waiting(x);
     record(x);
@@ -425,4 +426,5 @@ export const X87_FUNCTIONS: readonly IrFunction[] = [
   ...STACK_FUNCTIONS,
   ...UNARY_FUNCTIONS,
   ...ENVIRONMENT_FUNCTIONS,
+  ...TRANSCENDENTAL_FUNCTIONS,
 ];
