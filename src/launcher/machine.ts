@@ -8,6 +8,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EngineKind } from '../runtime/create-engine.js';
+import type { Engine } from '../runtime/engine.js';
 import { RealtimeClock, VirtualClock, DEFAULT_VIRTUAL_EPOCH_MS, type Clock } from '../lguest/clock.js';
 import type { HostEvent } from '../lguest/core.js';
 import { GuestDeath, hex } from '../lguest/death.js';
@@ -65,6 +66,8 @@ export interface MachineOptions {
   onInputRoom?: () => void;
   /** Called when the guest restarts. */
   onRestart?: () => void;
+  /** Called with each engine before its first instruction: at power-on and at every restart. For traces and comparisons. */
+  onPowerOn?: (engine: Engine) => void;
   /** One line at a time of what is loaded where. */
   log?: (line: string) => void;
 }
@@ -301,7 +304,7 @@ export class Machine {
   }
 
   private powerOn(): PoweredMachine {
-    return powerOn({
+    const powered = powerOn({
       load: this.load,
       layout: this.layout,
       engine: this.options.engine ?? 'interp',
@@ -309,6 +312,8 @@ export class Machine {
       onEarlyConsole: (text) => this.print(Buffer.from(text, 'latin1')),
       log: this.options.log,
     });
+    this.options.onPowerOn?.(powered.engine);
+    return powered;
   }
 
   private makeClock(): Clock {
