@@ -25,9 +25,20 @@ export interface LaunchOptions {
   stats: boolean;
   json: boolean;
   verbose: boolean;
+  /** Values of a command's own options, by name. */
+  extra: Readonly<Record<string, unknown>>;
 }
 
-interface OptionRow {
+/** A command of its own, with options besides the common ones. */
+export interface CommandForm {
+  name: string;
+  /** Help before and behind the options. */
+  head: string;
+  tail: string;
+  rows: readonly OptionRow[];
+}
+
+export interface OptionRow {
   flags: string;
   help: string;
   group: string;
@@ -85,13 +96,17 @@ const OPTIONS: readonly OptionRow[] = [
   { flags: '--json', help: 'counters at exit as one line of JSON', group: REPORTS },
 ];
 
-const HELP_HEAD = `Runs an lguest guest: a 32-bit x86 Linux kernel built with CONFIG_LGUEST_GUEST, or the built-in guest if no
-kernel is given.`;
+const HELP_HEAD =
+  'Runs an lguest guest: a 32-bit x86 Linux kernel built with CONFIG_LGUEST_GUEST, or ' +
+  'the built-in guest if no kernel is given.';
 
 const HELP_TAIL = `
 <mem-in-mb> is the guest's memory in MiB (${LEAST_MEBIBYTES}..${MOST_MEBIBYTES}). What follows the kernel goes to the kernel.
 Keys: Ctrl-a x leaves, Ctrl-a h shows help; three Ctrl-C within a second also leave.
+lguest compare runs a guest on two engines and compares them: lguest compare --help.
 Exit status: ${EXIT_STATUS.clean} the guest powered off, ${EXIT_STATUS.userError} bad options or files, ${EXIT_STATUS.guestDeath} the guest panicked or died.`;
+
+const LAUNCH: CommandForm = { name: 'lguest', head: HELP_HEAD, tail: HELP_TAIL, rows: [] };
 
 function parseDisk(text: string): DiskOption {
   const readOnly = text.endsWith(',ro');
@@ -119,16 +134,20 @@ export interface Information {
   information: string;
 }
 
-/** Reads the arguments behind the program's name. Throws `UserError`. */
-export function parseCommandLine(argv: readonly string[], version: string): LaunchOptions | Information {
+/** Reads the arguments behind the command's name. Throws `UserError`. */
+export function parseCommandLine(
+  argv: readonly string[],
+  version: string,
+  { name, head, tail, rows }: CommandForm = LAUNCH,
+): LaunchOptions | Information {
   let information = '';
-  const program = new Command('lguest')
+  const program = new Command(name)
     .usage('[options] [<mem-in-mb> <kernel> [kernel args...]]')
-    .description(HELP_HEAD)
+    .description(head)
     .argument('[mem-in-mb]')
     .argument('[kernel]')
     .argument('[args...]')
-    .addHelpText('after', HELP_TAIL)
+    .addHelpText('after', tail)
     .helpOption('-h, --help', 'this help')
     .version(version, '--version', 'the version')
     // Whatever follows the kernel is the kernel's.
@@ -139,13 +158,13 @@ export function parseCommandLine(argv: readonly string[], version: string): Laun
       writeOut: (text) => (information += text),
       writeErr: () => {},
     });
-  for (const row of OPTIONS) program.addOption(optionFrom(row));
+  for (const row of [...OPTIONS, ...rows]) program.addOption(optionFrom(row));
   try {
     program.parse(argv, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return { information };
-    throw new UserError(`${sentence(error.message)} Try lguest --help.`);
+    throw new UserError(`${sentence(error.message)} Try ${name} --help.`);
   }
   const [memory, kernel, ...args] = program.args;
   const values = program.opts() as {
@@ -176,6 +195,7 @@ export function parseCommandLine(argv: readonly string[], version: string): Laun
     stats: values.stats ?? false,
     json: values.json ?? false,
     verbose: values.verbose ?? false,
+    extra: rows.length === 0 ? {} : program.opts(),
   };
 }
 
