@@ -31,9 +31,15 @@ for (let k = 0, factorial = 1n; k <= 24; k++) {
   factorial *= BigInt(k + 1);
   EXPM1.push((1n << 127n) / factorial);
 }
-/** atanh(s) / s = sum of s^2k / (2k+1), in units of 2^-127; s up to (sqrt 2 - 1) / (sqrt 2 + 1). */
+/** atanh(s) / s = sum of s^2k / (2k+1), in units of 2^-127; s up to 1/3. */
 const ATANH: bigint[] = [];
-for (let k = 0; k <= 17; k++) ATANH.push((1n << 127n) / BigInt(2 * k + 1));
+for (let k = 0; k <= 24; k++) ATANH.push((1n << 127n) / BigInt(2 * k + 1));
+
+/** 1 unless NaN or unsupported. */
+function isNumber(m: Long, se: Int): Int {
+  const e = se.and(EXPONENT);
+  return e.not().or(m.lt(0n).and(e.ne(EXPONENT).or(m.eq(INTEGER_BIT))));
+}
 
 function nanOrDenormal(c: Code, am: Long, ase: Int, bm: Long, bse: Int): void {
   c.if(c.call(OPERANDS, am, ase, bm, bse), () => c.return(c.getLong(R_LONG)));
@@ -45,12 +51,12 @@ export const EXP2M1 = fn('f80_2xm1', ['i64', 'i32'], 'i64', (c, m, se) => {
   const sign = se.and(SIGN);
   c.if(m.not(), () => result(c, se, m));
   c.if(se.and(EXPONENT).ge(BIAS), () => {
-    // -1 gives -1/2, -infinity -1.
+    c.if(se.eq(EXPONENT), () => result(c, se, m));
+    c.if(se.eq(SIGN | EXPONENT), () => result(c, SIGN | BIAS, INTEGER_BIT));
+    // The processors call every finite result inexact; -1 gives -1/2.
+    raiseFlags(c, PE);
     const one = se.eq(SIGN | BIAS).and(m.eq(INTEGER_BIT));
     c.if(one, () => result(c, SIGN | (BIAS - 1), INTEGER_BIT));
-    c.if(se.eq(SIGN | EXPONENT), () => result(c, SIGN | BIAS, INTEGER_BIT));
-    const exact = m.eq(INTEGER_BIT).and(se.eq(BIAS).or(se.eq(EXPONENT)));
-    raiseFlags(c, exact.pick(0, PE));
     result(c, se, m);
   });
   const x = normalize(m, se.and(EXPONENT));
@@ -88,14 +94,17 @@ function timesY(c: Code, sign: Int, ym: Long, ye: Int, l: Wide, le: Int): void {
 export const Y_LOG2_X = fn('f80_yl2x', ['i64', 'i32', 'i64', 'i32'], 'i64', (c, am, ase, bm, bse) => {
   const ae = ase.and(EXPONENT);
   const ySign = bse.and(SIGN);
-  nanOrDenormal(c, am, ase, bm, bse);
   const yInfinite = bse.and(EXPONENT).eq(EXPONENT);
-  c.if(am.not(), () => {
-    c.if(bm.not(), () => invalid(c));
-    c.if(yInfinite.not(), () => c.put(R_FLAGS, c.get(R_FLAGS).or(ZE)));
-    result(c, ySign.xor(SIGN | EXPONENT), INTEGER_BIT);
+  // Numbers outside the domain do not count as denormal operands, nor does their partner.
+  c.if(isNumber(am, ase).and(isNumber(bm, bse)), () => {
+    c.if(am.not(), () => {
+      c.if(bm.not(), () => invalid(c));
+      c.if(yInfinite.not(), () => c.put(R_FLAGS, ZE));
+      result(c, ySign.xor(SIGN | EXPONENT), INTEGER_BIT);
+    });
+    c.if(ase.and(SIGN), () => invalid(c));
   });
-  c.if(ase.and(SIGN), () => invalid(c));
+  nanOrDenormal(c, am, ase, bm, bse);
   const one = ase.eq(BIAS).and(am.eq(INTEGER_BIT));
   const below = ase.ltU(BIAS);
   const sign = ySign.xor(below.pick(SIGN, 0));
@@ -151,12 +160,14 @@ export const Y_LOG2_X = fn('f80_yl2x', ['i64', 'i32', 'i64', 'i32'], 'i64', (c, 
 
 /** y × log2(x + 1). Outside -1/2 < x < 1 the instruction is undefined; here it goes through fyl2x. */
 export const Y_LOG2_X1 = fn('f80_yl2xp1', ['i64', 'i32', 'i64', 'i32'], 'i64', (c, am, ase, bm, bse) => {
+  const lowest = ase.eq(SIGN | EXPONENT).and(am.eq(INTEGER_BIT));
+  c.if(lowest.and(isNumber(bm, bse)), () => invalid(c));
   nanOrDenormal(c, am, ase, bm, bse);
   const sign = ase.xor(bse).and(SIGN);
   const ae = ase.and(EXPONENT);
   const yInfinite = bse.and(EXPONENT).eq(EXPONENT);
   c.if(ae.eq(EXPONENT), () => {
-    c.if(bm.not().or(ase.and(SIGN)), () => invalid(c));
+    c.if(bm.not(), () => invalid(c));
     result(c, sign.or(EXPONENT), INTEGER_BIT);
   });
   c.if(yInfinite, () => {

@@ -48,8 +48,11 @@ function popping(name: string, f: IrFunction): IrFunction {
   });
 }
 
-/** C2 says that the operand is 2^63 or more and nothing was done. Infinities are invalid. */
-function angle(c: Code, r: Int): { m: Long; se: Int; infinite: Int } {
+/**
+ * C2 says that the operand is 2^63 or more and nothing was done; a stack without `room` for the second
+ * result comes first. Infinities are invalid.
+ */
+function angle(c: Code, r: Int, room: Int): { m: Long; se: Int; infinite: Int } {
   const m = mantissaOf(r);
   const se = seOf(r);
   const e = se.and(EXPONENT);
@@ -58,7 +61,7 @@ function angle(c: Code, r: Int): { m: Long; se: Int; infinite: Int } {
     .ge(BIAS + 63)
     .and(e.ne(EXPONENT))
     .and(m.lt(0n));
-  c.if(inUse(r).and(large), () => {
+  c.if(inUse(r).and(room).and(large), () => {
     c.put(FPU_STATUS, c.get(FPU_STATUS).or(C2));
     c.return();
   });
@@ -67,7 +70,7 @@ function angle(c: Code, r: Int): { m: Long; se: Int; infinite: Int } {
 function sinCos(name: string, turn: number): IrFunction {
   return fn(`x87_${name}`, [], 'void', (c) => {
     const r = physical(c, 0);
-    const x = angle(c, r);
+    const x = angle(c, r, c.i(1));
     c.if(inUse(r).not(), () => {
       c.call(UNDERFLOW, r);
       c.return();
@@ -90,7 +93,7 @@ function pushing(name: string, compute: (c: Code, m: Long, se: Int) => Long): Ir
   return fn(`x87_${name}`, [], 'void', (c) => {
     const r = physical(c, 0);
     const next = physical(c, 7);
-    const x = angle(c, r);
+    const x = angle(c, r, inUse(next).not());
     const m = c.longVar(INDEFINITE);
     const nan = (flags: number): void => {
       c.put(R_FLAGS, flags);

@@ -142,6 +142,8 @@ export const TAN = fn('f80_tan', ['i64', 'i32'], 'i64', (c, m, se) => {
   c.if(c.call(OPERANDS, m, se, 0n, 0), () => c.return(c.getLong(R_LONG)));
   c.if(m.not(), () => result(c, se, m));
   const x = normalize(m, se.and(EXPONENT));
+  // tan(x) = x + x³/3 + …: here x and a tail.
+  c.if(x.e.lt(BIAS - 40), () => c.return(c.callLong(ROUND, se.and(SIGN), x.e, x.m, 1n, 64)));
   const q = c.call(REDUCE, x.m, x.e.sub(BIAS));
   const hi = c.getLong(R_LONG);
   const lo = c.getLong(R_LONG2);
