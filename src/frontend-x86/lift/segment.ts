@@ -89,14 +89,20 @@ function verify(write: boolean): Lift {
 }
 
 /** Raises the destination's RPL to the source's. */
+/** Writes its destination only if that changes: processors do not ask for write permission otherwise. */
 function arpl(x: Lifter, i: Instruction): void {
   const to = i.operands[0]!;
+  if (to.kind !== 'reg' && to.kind !== 'mem') throw new TypeError('arpl wants a register or memory');
   const from = x.andC(x.read(i.operands[1]!), 3);
-  const place = x.place(to.kind === 'reg' || to.kind === 'mem' ? { ...to, size: 2 } : to);
-  const rpl = x.andC(place.value, 3);
+  const address = to.kind === 'mem' ? x.linear(to.address, 2, true) : undefined;
+  const old = to.kind === 'reg' ? x.getReg(to.slot, 2) : x.load(address!, 2);
+  const rpl = x.andC(old, 3);
   const raised = x.ltU(rpl, from);
-  const value = x.or(x.andC(place.value, 0xfffc), x.select(raised, from, rpl));
-  place.write(value);
+  const value = x.or(x.andC(old, 0xfffc), from);
+  x.b.if(raised, () => {
+    if (address !== undefined) x.store(address, 2, value);
+    else if (to.kind === 'reg') x.putReg(to.slot, 2, value);
+  });
   x.flags.setZero(raised);
 }
 

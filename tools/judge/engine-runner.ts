@@ -1,0 +1,195 @@
+/** Runs cases on an engine: state set directly, its own page tables with the window at its addresses. */
+import * as S from '../../src/frontend-x86/cpu-state.js';
+import { LEAVE } from '../../src/frontend-x86/leave.js';
+import { GDT } from '../../src/backend-wasm/memory-layout.js';
+import type { Engine } from '../../src/runtime/engine.js';
+import {
+  FLAGS,
+  INITIAL_X87,
+  sameBytes,
+  VECTOR,
+  type Case,
+  type Outcome,
+  type Patch,
+  type X87,
+} from './case.js';
+import {
+  background,
+  descriptor,
+  imageOffset,
+  PAGE,
+  READ_ONLY,
+  SEGMENTS,
+  SEGMENT_SETS,
+  WINDOW,
+} from './layout.js';
+
+/** Guest RAM: the window at its addresses, then a page directory and a page table. */
+export const RAM_BYTES = 0x20000;
+const DIRECTORY = 0x10000;
+const TABLE = 0x11000;
+const USER_PAGE = 5;
+const WRITABLE = 2;
+const GDT_ENTRIES = 16;
+/** What IF and IOPL are for a process. */
+const FIXED_FLAGS = 0x202;
+/** Instructions that any case ends within. */
+const BUDGET = 2_000_000;
+
+interface Cached {
+  readonly base: number;
+  readonly limit: number;
+  readonly attr: number;
+}
+
+export class EngineRunner {
+  private readonly base = background();
+  /** What the window of the engine holds. */
+  private readonly image = background();
+  private readonly segments = new Map<number, Cached>();
+  /** Instructions that the last case executed, the final int3 not counted. */
+  instructions = 0;
+
+  constructor(readonly engine: Engine) {
+    const { memory, mmu, cpu } = engine;
+    memory.write32(DIRECTORY, TABLE | USER_PAGE | WRITABLE);
+    let at = 0;
+    for (const [start, bytes] of WINDOW) {
+      memory.write(start, this.base.subarray(at, at + bytes));
+      at += bytes;
+      for (let page = start; page < start + bytes; page += PAGE) {
+        memory.write32(TABLE + (page >>> 12) * 4, page | USER_PAGE | (page === READ_ONLY ? 0 : WRITABLE));
+      }
+    }
+    for (const s of SEGMENTS) {
+      const [low, high] = descriptor(s);
+      this.segments.set(s.selector, { base: s.base, limit: s.limit, attr: (high >>> 8) & 0xf0ff });
+      if (s.selector & 4) continue;
+      cpu.view.setUint32(GDT + (s.selector & ~7), low, true);
+      cpu.view.setUint32(GDT + (s.selector & ~7) + 4, high, true);
+    }
+    cpu.set(S.GDT_ADDRESS, GDT);
+    cpu.set(S.GDT_LIMIT, 8 * GDT_ENTRIES - 1);
+    cpu.set(S.CPL, 3);
+    mmu.setPageTable(DIRECTORY, false);
+  }
+
+  private setBytes(address: number, bytes: Uint8Array): void {
+    const offset = imageOffset(address);
+    if (sameBytes(this.image.subarray(offset, offset + bytes.length), bytes)) return;
+    this.image.set(bytes, offset);
+    this.engine.memory.write(address, bytes);
+  }
+  private restore(address: number, length: number): void {
+    const offset = imageOffset(address);
+    this.setBytes(address, this.base.subarray(offset, offset + length));
+  }
+
+  private codeAddress(c: Case): number {
+    return c.eip + this.segments.get(SEGMENT_SETS[c.segments]![1]!)!.base;
+  }
+
+  private prepare(c: Case): void {
+    const { cpu } = this.engine;
+    this.setBytes(this.codeAddress(c), c.code);
+    for (const p of c.patches) this.setBytes(p.address, p.bytes);
+    c.regs.forEach((v, n) => cpu.setReg(n, v));
+    cpu.eflags = c.eflags | FIXED_FLAGS;
+    cpu.eip = c.eip;
+    SEGMENT_SETS[c.segments]!.forEach((selector, n) => {
+      const s = this.segments.get(selector)!;
+      cpu.set(S.SELECTOR + 4 * n, selector);
+      cpu.set(S.SEGMENT_BASE + 4 * n, s.base);
+      cpu.set(S.SEGMENT_LIMIT + 4 * n, s.limit);
+      cpu.set(S.SEGMENT_ATTR + 4 * n, s.attr);
+    });
+    cpu.set(S.CPL, 3);
+    cpu.set(S.INTERRUPT_SHADOW, 0xffffffff);
+    cpu.set(S.FAULT_ADDRESS, 0);
+    this.setX87(c.x87 ?? INITIAL_X87);
+    this.engine.segmentsChanged();
+  }
+
+  private setX87(x: X87): void {
+    const { cpu } = this.engine;
+    const top = (x.status >> 11) & 7;
+    cpu.set(S.FPU_CONTROL, x.control);
+    cpu.set(S.FPU_STATUS, x.status & ~0x3800);
+    cpu.set(S.FPU_TOP, top);
+    cpu.set(S.FPU_TAGS, x.tags);
+    const st = new DataView(x.st.buffer, x.st.byteOffset, 80);
+    for (let i = 0; i < 8; i++) {
+      const r = (top + i) & 7;
+      cpu.view.setBigUint64(S.FPU_MANTISSA + 8 * r, st.getBigUint64(10 * i, true), true);
+      cpu.set(S.FPU_EXPONENT + 4 * r, st.getUint16(10 * i + 8, true));
+    }
+    for (const slot of [S.FPU_LAST_EIP, S.FPU_LAST_CS, S.FPU_LAST_DATA, S.FPU_LAST_DS, S.FPU_LAST_OPCODE])
+      cpu.set(slot, 0);
+  }
+
+  private x87(): X87 {
+    const { cpu } = this.engine;
+    const top = cpu.get(S.FPU_TOP);
+    const bytes = new Uint8Array(80);
+    const st = new DataView(bytes.buffer);
+    for (let i = 0; i < 8; i++) {
+      const r = (top + i) & 7;
+      st.setBigUint64(10 * i, cpu.view.getBigUint64(S.FPU_MANTISSA + 8 * r, true), true);
+      st.setUint16(10 * i + 8, cpu.get(S.FPU_EXPONENT + 4 * r), true);
+    }
+    return {
+      control: cpu.get(S.FPU_CONTROL),
+      status: cpu.get(S.FPU_STATUS) | (top << 11),
+      tags: cpu.get(S.FPU_TAGS),
+      st: bytes,
+    };
+  }
+
+  /** The runs of bytes that the case changed. */
+  private changes(): Patch[] {
+    const changes: Patch[] = [];
+    let offset = 0;
+    for (const [start, length] of WINDOW) {
+      const now = this.engine.memory.view(start, length);
+      const was = this.image.subarray(offset, offset + length);
+      offset += length;
+      if (Buffer.compare(now, was) === 0) continue;
+      for (let i = 0; i < length; i++) {
+        if (now[i] === was[i]) continue;
+        let end = i + 1;
+        while (end < length && now[end] !== was[end]) end++;
+        changes.push({ address: start + i, bytes: now.slice(i, end) });
+        i = end;
+      }
+    }
+    for (const p of changes) this.image.set(p.bytes, imageOffset(p.address));
+    return changes;
+  }
+
+  run(c: Case): Outcome {
+    this.prepare(c);
+    const { cpu } = this.engine;
+    const before = this.engine.instructions;
+    const reason = this.engine.run(BUDGET);
+    this.instructions = this.engine.instructions - before;
+    const trap = reason === LEAVE.trap || reason === LEAVE.icebp;
+    const fault = reason === LEAVE.fault;
+    const vector = fault || trap ? cpu.get(S.EXIT_DETAIL) : VECTOR.stuck;
+    const changes = this.changes();
+    const outcome: Outcome = {
+      regs: Array.from({ length: 8 }, (_, n) => cpu.reg(n)),
+      eflags: (cpu.eflags & FLAGS) >>> 0,
+      eip: reason === LEAVE.icebp ? cpu.get(S.EXIT_NEXT) : cpu.eip,
+      selectors: Array.from({ length: 6 }, (_, n) => cpu.selector(n)),
+      x87: this.x87(),
+      vector: reason === LEAVE.icebp ? VECTOR.debug : vector,
+      error: fault ? cpu.get(S.EXIT_ERROR) : 0,
+      cr2: fault && vector === VECTOR.pageFault ? cpu.get(S.FAULT_ADDRESS) : 0,
+      changes,
+    };
+    for (const p of changes) this.restore(p.address, p.bytes.length);
+    for (const p of c.patches) this.restore(p.address, p.bytes.length);
+    this.restore(this.codeAddress(c), c.code.length);
+    return outcome;
+  }
+}
