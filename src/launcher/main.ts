@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../runtime/load-interpreter.js';
+import { COMPARE, runCompare } from './compare-command.js';
 import { ConsoleOutput } from './console-output.js';
 import { EXIT_STATUS, UserError } from './errors.js';
 import { Machine, type MachineExit } from './machine.js';
@@ -76,6 +77,27 @@ async function launch(options: LaunchOptions): Promise<number> {
   return status ?? exit.status;
 }
 
+/** `lguest compare`. Returns the exit status. */
+async function launchCompare(argv: readonly string[]): Promise<number> {
+  const options = parseCommandLine(argv, packageVersion(), COMPARE);
+  if ('information' in options) {
+    process.stdout.write(options.information);
+    return EXIT_STATUS.clean;
+  }
+  const input: Buffer[] = [];
+  if (!process.stdin.isTTY) for await (const bytes of process.stdin) input.push(bytes as Buffer);
+  // The comparison never lets the event loop run: a signal just ends it.
+  const output = new ConsoleOutput(1, () => process.exit(STATUS_PIPE));
+  const status = runCompare(options, {
+    input: Buffer.concat(input),
+    onConsole: (bytes) => void output.write(bytes),
+    say: (text) => void process.stderr.write(text),
+    argv,
+  });
+  output.finish();
+  return status;
+}
+
 /** The machine's end in one line, if it is news. */
 function tell(exit: MachineExit, options: LaunchOptions): void {
   if (exit.reason === 'death') process.stderr.write(`lguest: ${exit.message}\n`);
@@ -93,6 +115,7 @@ function reportBug(error: unknown): void {
 
 async function main(argv: readonly string[]): Promise<number> {
   try {
+    if (argv[0] === 'compare') return await launchCompare(argv.slice(1));
     const options = parseCommandLine(argv, packageVersion());
     if ('information' in options) {
       process.stdout.write(options.information);
