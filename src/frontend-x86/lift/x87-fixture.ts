@@ -1,8 +1,7 @@
 /** Test fixture: runs one x87 instruction given as bytes, from and to the 108-byte image that fnsave writes. */
 import { GuestFault } from '../../ir/environment.js';
 import { Builder } from '../../ir/builder.js';
-import { evaluate } from '../../ir/evaluate.js';
-import { evaluateFunction } from '../../ir/evaluate.js';
+import { evaluate, evaluateFunction } from '../../ir/evaluate.js';
 import * as S from '../cpu-state.js';
 import { decode } from '../decode.js';
 import { Machine } from './fixture.js';

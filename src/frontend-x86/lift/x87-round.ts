@@ -241,10 +241,3 @@ export const OPERANDS = fn('f80_operands', ['i64', 'i32', 'i64', 'i32'], 'i32', 
   c.if(denormal(am, ae).or(denormal(bm, be)), () => raiseFlags(c, DE));
   c.return(c.get(R_FLAGS).and(unmasked(c, DE)));
 });
-
-/** The same for one operand (unary operations). */
-export function checkOne(c: Code, m: Long, se: Int, rest: () => void): void {
-  const what = c.call(OPERANDS, m, se, 0n, 0);
-  c.if(what.ne(0), () => c.return(c.getLong(R_LONG)));
-  rest();
-}

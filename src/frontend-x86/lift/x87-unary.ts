@@ -1,7 +1,7 @@
 /** x87 instructions on ST(0) alone and the like: signs, constants, classification, rounding, scaling, fcmov. */
 import { FPU_STATUS, FPU_TAGS, FPU_TOP } from '../cpu-state.js';
 import type { IrFunction } from '../../ir/ir.js';
-import { COMPARE, REMAINDER, SQRT } from './x87-arith.js';
+import { COMPARE, REMAINDER, SQRT, normalize } from './x87-arith.js';
 import { FROM_INT, toInteger } from './x87-convert.js';
 import { fn, type Code, type Int, type Long } from './x87-code.js';
 import {
@@ -40,7 +40,6 @@ import {
   writeRegister,
 } from './x87-round.js';
 import { COMPLETE, SETTLE, UNDERFLOW, unary } from './x87-stack.js';
-import { normalize } from './x87-arith.js';
 
 /** fchs and fabs take any bit pattern. */
 const CHS = unary('chs', (c, m, se) => {
@@ -53,7 +52,7 @@ const ABS = unary('abs', (c, m, se) => {
 });
 const SQRT_TOP = unary('sqrt', (c, m, se) => c.callLong(SQRT, m, se));
 
-export function nanOrDenormal(c: Code, m: Long, se: Int): void {
+function nanOrDenormal(c: Code, m: Long, se: Int): void {
   c.if(c.call(OPERANDS, m, se, 0n, 0), () => c.return(c.getLong(R_LONG)));
 }
 
