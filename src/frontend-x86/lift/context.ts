@@ -285,16 +285,16 @@ export class Lifter {
     if (i.flat) return at;
     return this.segmented(this.c(SS), this.and(at, this.stackMask()), bytes, write);
   }
-  /** Sets the stack pointer, only its low half on a 16-bit stack. */
-  setSp(i: Instruction, sp: Value): void {
-    if (i.flat) {
-      this.b.put32(ESP, sp);
-      return;
-    }
+  /** What esp becomes with that stack pointer: on a 16-bit stack only its low half changes. */
+  espWith(i: Instruction, sp: Value): Value {
+    if (i.flat) return sp;
     const mask = this.stackMask();
     const old = this.b.get32(ESP);
     // The low part comes from the new value, the rest stays: old ^ ((old ^ new) & mask).
-    this.b.put32(ESP, this.xor(old, this.and(this.xor(old, sp), mask)));
+    return this.xor(old, this.and(this.xor(old, sp), mask));
+  }
+  setSp(i: Instruction, sp: Value): void {
+    this.b.put32(ESP, this.espWith(i, sp));
   }
   /** Stores first, then moves the stack pointer: a fault leaves it alone. */
   push(i: Instruction, size: 2 | 4, v: Value): void {

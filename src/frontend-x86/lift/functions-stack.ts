@@ -17,6 +17,8 @@ function define(size: 2 | 4, flat: boolean): IrFunction {
   const sp = x.sp(i);
   const bp = b.get32(EBP);
   const frame = x.subC(sp, size);
+  // The frame pointer is all of esp, also on a 16-bit stack.
+  const framePointer = x.espWith(i, frame);
   // Level n > 0 copies n - 1 frame pointers and pushes its own. Everything is checked before anything is stored.
   const pointers = level;
   const last = x.sub(x.sub(frame, x.shlC(pointers, size === 4 ? 2 : 1)), bytes);
@@ -50,10 +52,10 @@ function define(size: 2 | 4, flat: boolean): IrFunction {
     });
   });
   b.if(level, () => {
-    x.store(x.stackAddress(i, x.sub(frame, step(level)), 0, size, true), size, frame);
+    x.store(x.stackAddress(i, x.sub(frame, step(level)), 0, size, true), size, framePointer);
   });
   x.setSp(i, last);
-  x.putReg(EBP, size, frame);
+  x.putReg(EBP, size, framePointer);
   b.return();
   return {
     name: `enter${8 * size}${flat ? '' : '_segmented'}`,

@@ -94,14 +94,12 @@ function arpl(x: Lifter, i: Instruction): void {
   const to = i.operands[0]!;
   if (to.kind !== 'reg' && to.kind !== 'mem') throw new TypeError('arpl wants a register or memory');
   const from = x.andC(x.read(i.operands[1]!), 3);
-  const address = to.kind === 'mem' ? x.linear(to.address, 2, true) : undefined;
-  const old = to.kind === 'reg' ? x.getReg(to.slot, 2) : x.load(address!, 2);
+  const old = x.read({ ...to, size: 2 });
   const rpl = x.andC(old, 3);
   const raised = x.ltU(rpl, from);
   const value = x.or(x.andC(old, 0xfffc), from);
   x.b.if(raised, () => {
-    if (address !== undefined) x.store(address, 2, value);
-    else if (to.kind === 'reg') x.putReg(to.slot, 2, value);
+    x.write({ ...to, size: 2 }, value);
   });
   x.flags.setZero(raised);
 }

@@ -22,8 +22,9 @@ function pop(x: Lifter, i: Instruction): void {
   const sp = x.sp(i);
   const v = x.top(i, size, sp);
   if (o.kind === 'sreg') {
-    // The register is loaded first: it may fault, and must leave esp alone then.
-    loadSegmentRegister(x, i, o.number, x.andC(v, 0xffff), () => x.release(i, size, sp));
+    // The register is loaded first: it may fault, and must leave esp alone then. The old SS says how esp moves.
+    const esp = x.espWith(i, x.addC(sp, size));
+    loadSegmentRegister(x, i, o.number, x.andC(v, 0xffff), () => x.b.put32(ESP, esp));
   } else if (o.kind === 'mem') {
     // An address with esp in it counts from the incremented esp.
     x.store(x.linear(o.address, sizeOf(o), true, undefined, size), size, v);
