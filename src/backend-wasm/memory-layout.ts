@@ -36,7 +36,7 @@ export const CODE_CHANGED = RUNTIME + 44;
 export const REGION_ENTRIES = RUNTIME + 48;
 
 /** Ways out of regions, counted: dwords in this order from REGION_EXITS on. */
-export const REGION_EXIT_CAUSES = ['direct jump', 'other page', 'no entry', 'fuel', 'mode change'] as const;
+export const REGION_EXIT_CAUSES = ['direct jump', 'other page', 'no entry', 'fuel'] as const;
 export type RegionExitCause = (typeof REGION_EXIT_CAUSES)[number];
 export const REGION_EXITS = RUNTIME + 64;
 
@@ -54,7 +54,8 @@ export const TLB_CONTEXT_BYTES = 2 * TLB_BYTES;
 export const TLB_CONTEXTS = 9;
 export const TLB_POOL = 0x10000;
 
-/** Entries of translated regions: {table index, entry in the region, first entry of the region, code map}. */
+/** Entries of translated regions: {table index, entry in the region, address of the region's entry map,
+ * bytes from the region's first page to the entry's page}. */
 export const REGION_ENTRY_TABLE = 0xa0000;
 export const REGION_ENTRY_BYTES = 16;
 export const MAX_REGION_ENTRIES = 0x6000;
@@ -76,13 +77,20 @@ export const CODE_MAP_BYTES = 4096 * 4;
 export const CODE_MAP_COUNT = 2048;
 /** Predecoded records. */
 export const RECORDS = CODE_MAPS + CODE_MAP_COUNT * CODE_MAP_BYTES;
+/**
+ * Entry maps of regions: hash tables of 2^k rows {place, entry, code map of its page, -}; see `entryMapOf` in
+ * region.ts. A row that is not used has place EMPTY_PLACE.
+ */
+export const ENTRY_MAPS = 0x4400000;
+export const ENTRY_MAPS_END = 0x4800000;
+export const ENTRY_MAP_ROW_BYTES = 16;
 /** Guest RAM: address = RAM + guest-physical address. */
-export const RAM = 0x4400000;
-export const RECORDS_END = RAM - 0x10000;
+export const RAM = 0x4800000;
+export const RECORDS_END = ENTRY_MAPS - 0x10000;
 /** Blocks that are run once: the rest of a budget. */
 export const SCRATCH_RECORDS = RECORDS_END;
 /** A resume record with which a run starts. */
-export const START_RECORD = RAM - 0x100;
+export const START_RECORD = ENTRY_MAPS - 0x100;
 
 /** Names of the IR functions that take over when the inline TLB check misses; the runtime defines them. */
 export const SLOW_PATH = {

@@ -1,11 +1,11 @@
 /**
- * Translates a region: the hot blocks of one guest page, as one Wasm function
+ * Translates a region: hot blocks of a few guest pages, as one Wasm function
  *
- *     region(entry, first, map) → one of RETURNS; EIP and FUEL are stored
+ *     region(entry, map, delta) → one of RETURNS; EIP and FUEL are stored
  *
- * `entry` is the number of the entry to start at, `first` the number of the region's first entry among all installed
- * ones, `map` the address of the page's code map. General registers and status flags live in locals; every way out
- * stores them. Whether a jump to a computed place stays inside is answered by the code map, as for the interpreter.
+ * `entry` is the number of the entry to start at, `map` the address of the region's entry map, `delta` the bytes from the region's first page to the entry's page. General registers and status flags live
+ * in locals; every way out stores them. A crossing into another page, and a jump to a computed place, ask the
+ * execution TLB whether the page is still the one that was translated.
  */
 import * as S from '../frontend-x86/cpu-state.js';
 import type { Block, CallTarget, Field, Operand } from '../ir/ir.js';
@@ -13,12 +13,12 @@ import { OPS, type Type } from '../ir/ops.js';
 import { Emitter, type Expr, Locals, type ResultType, type Width } from './binaryen.js';
 import { type FunctionTraits, isRegisterSlot, Lowering, type Target, widthOf } from './lower.js';
 import * as L from './memory-layout.js';
-import { HANDLER, RECORD_ENTRY, RECORD_HANDLER, RETURNS } from './record.js';
+import { RETURNS } from './record.js';
 import { isIrreducible, type Structure, structure } from './structure.js';
 
-/** A basic block of a region. */
+/** A basic block of a region. Places are bytes from the start of the region's first page. */
 export interface RegionBlock {
-  /** Page offset of its first byte, and behind its last. */
+  /** Place of its first byte, and behind its last. */
   readonly start: number;
   readonly end: number;
   /** Its IR; marks tell the instructions. */
@@ -30,12 +30,16 @@ export interface RegionPlan {
   readonly blocks: readonly RegionBlock[];
   /** Blocks (by number) that can be entered from outside. */
   readonly entries: readonly number[];
+  /** Address of the code map of the page that is `delta` pages behind the first. */
+  readonly codeMap: (delta: number) => number;
 }
 
 export interface RegionImage {
   readonly wasm: Uint8Array;
-  /** Page offsets of the entries, by entry number, and the instructions of their blocks. */
-  readonly entries: readonly { readonly offset: number; readonly instructions: number }[];
+  /** Places of the entries, by entry number, and the instructions of their blocks. */
+  readonly entries: readonly { readonly place: number; readonly instructions: number }[];
+  /** Rows of its entry map. */
+  readonly map: readonly EntryRow[];
   /** IR functions that it imports (module `env`). */
   readonly imports: readonly string[];
   readonly text?: string;
@@ -43,8 +47,8 @@ export interface RegionImage {
 
 // Parameters and locals of a region.
 const ENTRY = 0;
-const FIRST = 1;
-const MAP = 2;
+const MAP = 1;
+const DELTA = 2;
 const PARAMS = 3;
 const REGISTERS = [0, 4, 8, 12, 16, 20, 24, 28, S.FLAG_RESULT, S.FLAG_AUX];
 const FIRST_REGISTER = PARAMS;
@@ -52,8 +56,8 @@ const BASE = PARAMS + REGISTERS.length;
 const TLB = BASE + 1;
 const FUEL = BASE + 2;
 const EIP = BASE + 3;
-/** Where to leave: page offset | instructions to give back << 16. */
-const SITE = BASE + 4;
+/** Instructions to give back at a way out inside a block. */
+const LEFT = BASE + 4;
 /** Code was changed by the instruction that runs. */
 const CHANGED = BASE + 5;
 const RESULT = BASE + 6;
@@ -62,6 +66,8 @@ const FIXED_LOCALS = RESULT + 1 - PARAMS;
 function registerLocal(slot: number): number {
   return FIRST_REGISTER + REGISTERS.indexOf(slot);
 }
+
+const PAGE = 4096;
 
 type Edge = (to: number) => Expr[];
 
@@ -77,7 +83,7 @@ class RegionTarget implements Target {
   private local(local: number): Expr {
     return this.e.getLocal(local, 'i32');
   }
-  /** Page offset of the current instruction. */
+  /** Place of the current instruction. */
   private get at(): number {
     return this.block.start + this.block.ir.marks[this.mark]!.delta;
   }
@@ -118,10 +124,11 @@ class RegionTarget implements Target {
   tlb(): Expr {
     return this.local(TLB);
   }
-  private leaveAt(offset: number, left: number, result: number): Expr {
+  private leaveAt(place: number, left: number, result: number): Expr {
     const { e } = this;
     return e.block(null, [
-      e.setLocal(SITE, e.i32(offset | (left << 16))),
+      e.setLocal(EIP, e.add(this.local(BASE), e.i32(place))),
+      e.setLocal(LEFT, e.i32(left)),
       e.setLocal(RESULT, e.i32(result)),
       e.br('site'),
     ]);
@@ -166,13 +173,12 @@ class RegionTarget implements Target {
     if (!check) return [];
     return [this.e.if(this.local(CHANGED), this.leaveAt(this.at, this.left, RETURNS.lookup))];
   }
-  /** At the end of the block: goes to a place in the page, or leaves for it. */
-  private transfer(offset: number): Expr[] {
+  /** At the end of the block: goes to a place. */
+  private transfer(place: number): Expr[] {
     const { e } = this;
     const out: Expr[] = [];
-    if (this.storesDone)
-      out.push(e.if(this.local(CHANGED), this.leaveAt(offset & 0xffff, 0, RETURNS.lookup)));
-    return [...out, ...this.edge(offset)];
+    if (this.storesDone) out.push(e.if(this.local(CHANGED), this.leaveAt(place, 0, RETURNS.lookup)));
+    return [...out, ...this.edge(place)];
   }
   goto(delta: Operand): Expr[] {
     return this.transfer(this.at + (delta as number));
@@ -375,21 +381,95 @@ class RegionCode {
     return out;
   }
 
-  private edge(from: number, offset: number): Expr[] {
+  private edge(from: number, place: number): Expr[] {
     const { e, shape } = this;
-    const number = this.numberAt.get(offset);
-    if (number === undefined) {
-      const eip = e.add(e.getLocal(BASE, 'i32'), e.i32(offset));
-      return [e.setLocal(EIP, eip), countExit(e, 'direct jump'), e.br('leave')];
-    }
+    const eip = (): Expr => e.add(e.getLocal(BASE, 'i32'), e.i32(place));
+    const number = this.numberAt.get(place);
+    if (number === undefined) return [e.setLocal(EIP, eip()), countExit(e, 'direct jump'), e.br('leave')];
     const to = number + 1;
-    if (shape.position[to]! <= shape.position[from]!) {
-      if (!isIrreducible(shape, from, to)) return [e.br(`L${to}`)];
-      return [e.setLocal(ENTRY, e.i32(this.entryOf.get(number)!)), e.br('dispatch')];
+    const out: Expr[] = [];
+    const page = Math.floor(place / PAGE);
+    if (page !== Math.floor(this.plan.blocks[from - 1]!.start / PAGE)) {
+      const linear = (): Expr => e.add(e.getLocal(BASE, 'i32'), e.i32(page * PAGE));
+      const entry = (): Expr => executionEntry(e, linear());
+      const same = e.and(
+        e.eq(e.load(32, entry(), L.TLB_DATA_BYTES), linear()),
+        e.eq(e.load(32, entry(), L.TLB_DATA_BYTES + 4), e.i32(this.plan.codeMap(page))),
+      );
+      const leave = [e.setLocal(EIP, eip()), countExit(e, 'other page'), e.br('leave')];
+      out.push(e.if(e.pure('i32.eqz', [same]), e.block(null, leave)));
     }
-    if (shape.mergeChildren[shape.dominator[to]!]!.includes(to)) return [e.br(`B${to}`)];
-    return this.tree(to);
+    if (shape.position[to]! <= shape.position[from]!) {
+      if (!isIrreducible(shape, from, to)) return [...out, e.br(`L${to}`)];
+      return [...out, e.setLocal(ENTRY, e.i32(this.entryOf.get(number)!)), e.br('dispatch')];
+    }
+    if (shape.mergeChildren[shape.dominator[to]!]!.includes(to)) return [...out, e.br(`B${to}`)];
+    return [...out, ...this.tree(to)];
   }
+}
+
+/** Address of the execution TLB's entry for a linear address, less TLB_DATA_BYTES. */
+function executionEntry(e: Emitter, linear: Expr): Expr {
+  const index = e.and(e.shru(linear, e.i32(9)), e.i32((L.TLB_ENTRIES - 1) << 3));
+  return e.add(e.getLocal(TLB, 'i32'), index);
+}
+
+/** A row of a region's entry map. */
+export type EntryRow = readonly [place: number, entry: number] | undefined;
+
+/** What a row without an entry has for its place. */
+export const EMPTY_PLACE = 0x7fffffff;
+
+/** Where a region's entry map has a place, in rows: the same in generated code. */
+function hashOf(place: number, bits: number): number {
+  return (Math.imul(place, HASH_FACTOR) >>> (32 - bits)) >>> 0;
+}
+const HASH_FACTOR = 0x9e3779b1 | 0;
+
+/**
+ * The hash table in which a region finds computed places that are its own entries: each stands in its row or the one
+ * behind. 2^bits rows and one more; an entry for which there is no room even in the largest table is left out.
+ */
+function entryMapOf(places: readonly number[]): { bits: number; rows: EntryRow[] } {
+  for (let bits = Math.max(2, Math.ceil(Math.log2(2 * places.length))); ; bits++) {
+    const rows = new Array<EntryRow>((1 << bits) + 1).fill(undefined);
+    let full = false;
+    places.forEach((place, entry) => {
+      const row = hashOf(place, bits);
+      const free = rows[row] === undefined ? row : row + 1;
+      if (rows[free] === undefined) rows[free] = [place, entry];
+      else full = true;
+    });
+    if (!full || bits >= MAX_ENTRY_MAP_BITS) return { bits, rows };
+  }
+}
+const MAX_ENTRY_MAP_BITS = 10;
+
+/** A computed place (in EIP): an entry of this region if its page is still the one that was translated. */
+function indirectJump(e: Emitter, bits: number): Expr[] {
+  const get = (local: number): Expr => e.getLocal(local, 'i32');
+  const place = (): Expr => e.sub(get(EIP), get(BASE));
+  const hash = e.shru(e.pure('i32.mul', [place(), e.i32(HASH_FACTOR)]), e.i32(32 - bits));
+  const page = (): Expr => e.and(get(EIP), e.i32(-PAGE));
+  // LEFT holds the row.
+  return [
+    e.setLocal(LEFT, e.add(get(MAP), e.shl(hash, e.i32(4)))),
+    e.if(
+      e.ne(e.load(32, get(LEFT)), place()),
+      e.setLocal(LEFT, e.add(get(LEFT), e.i32(L.ENTRY_MAP_ROW_BYTES))),
+    ),
+    e.if(e.ne(e.load(32, get(LEFT)), place()), e.block(null, [countExit(e, 'no entry'), e.br('leave')])),
+    e.setLocal(ENTRY, executionEntry(e, get(EIP))),
+    e.if(
+      e.pure('i32.or', [
+        e.ne(e.load(32, get(ENTRY), L.TLB_DATA_BYTES), page()),
+        e.ne(e.load(32, get(ENTRY), L.TLB_DATA_BYTES + 4), e.load(32, get(LEFT), 8)),
+      ]),
+      e.block(null, [countExit(e, 'other page'), e.br('leave')]),
+    ),
+    e.setLocal(ENTRY, e.load(32, get(LEFT), 4)),
+    e.br('again'),
+  ];
 }
 
 /** Translates the region. `functions`: all IR functions its blocks may call, with what they touch. */
@@ -406,37 +486,19 @@ export function generateRegion(
   const get = (local: number): Expr => e.getLocal(local, 'i32');
   const slot = (at: number): Expr => e.load(32, e.i32(0), at);
   const imports = declareImports(e, plan.blocks);
+  const map = entryMapOf(code.entries.map((n) => plan.blocks[n]!.start));
 
-  // A computed place: an entry of this region if the code map says so.
-  const record = (): Expr => e.getLocal(SITE, 'i32');
-  const indirect: Expr[] = [
-    e.setLocal(SITE, e.sub(get(EIP), get(BASE))),
-    e.if(
-      e.pure('i32.le_u', [e.i32(4096), get(SITE)]),
-      e.block(null, [countExit(e, 'other page'), e.br('leave')]),
-    ),
-    e.setLocal(SITE, e.load(32, e.add(get(MAP), e.shl(get(SITE), e.i32(2))))),
-    e.if(
-      e.pure('i32.select', [
-        record(),
-        e.ne(e.load(16, record(), RECORD_HANDLER), e.i32(HANDLER.region)),
-        e.i32(1),
-      ]),
-      e.block(null, [countExit(e, 'no entry'), e.br('leave')]),
-    ),
-    e.setLocal(ENTRY, e.sub(e.load(16, record(), RECORD_ENTRY), get(FIRST))),
-    e.br('again'),
-  ];
   const body = e.block(null, [
     ...loadRegisters(e, use),
-    e.setLocal(BASE, slot(L.PAGE_BASE)),
+    e.setLocal(BASE, e.sub(slot(L.PAGE_BASE), get(DELTA))),
     e.setLocal(TLB, slot(L.TLB_BASE)),
     e.setLocal(FUEL, slot(L.FUEL)),
     e.block('out', [
       e.block('leave', [
-        e.block('site', [e.loop('again', e.block(null, [e.block('indirect', [code.body()]), ...indirect]))]),
-        e.setLocal(EIP, e.add(get(BASE), e.and(get(SITE), e.i32(0xffff)))),
-        e.setLocal(FUEL, e.add(get(FUEL), e.shru(get(SITE), e.i32(16)))),
+        e.block('site', [
+          e.loop('again', e.block(null, [e.block('indirect', [code.body()]), ...indirectJump(e, map.bits)])),
+        ]),
+        e.setLocal(FUEL, e.add(get(FUEL), get(LEFT))),
         e.br('out'),
       ]),
     ]),
@@ -451,9 +513,9 @@ export function generateRegion(
   const wasm = e.finish({ validate: options.validate });
   const entries = code.entries.map((n) => {
     const { start, instructions } = plan.blocks[n]!;
-    return { offset: start, instructions };
+    return { place: start, instructions };
   });
-  return { wasm, entries, imports, ...(text === undefined ? {} : { text }) };
+  return { wasm, entries, map: map.rows, imports, ...(text === undefined ? {} : { text }) };
 }
 
 /** Declares what the blocks call; returns the names of the functions that are not JavaScript's. */

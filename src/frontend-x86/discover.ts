@@ -1,4 +1,4 @@
-/** Which instructions of a page belong together: basic blocks, split at leaders, reachable from a hot place. */
+/** Which instructions belong together: basic blocks, split at leaders, reachable from a hot place, over several pages. */
 import { optimize } from '../ir/passes/optimize.js';
 import { Builder } from '../ir/builder.js';
 import type { Block } from '../ir/ir.js';
@@ -9,18 +9,27 @@ import { endsBlock, lift } from './lift/lift.js';
 const PAGE = 4096;
 const MAX_INSTRUCTION = 15;
 
-export interface DiscoveryOptions {
-  /** Page offset to start from. */
-  readonly start: number;
-  /** Whether code at a page offset is worth including (the start always is). */
+/** A page of code as discovery may look at it. */
+export interface CodePage {
+  /** Its 4096 bytes. */
+  readonly bytes: Uint8Array;
+  /** Whether code at a page offset is worth including. */
   readonly wanted: (offset: number) => boolean;
+}
+
+/** Places are byte offsets from the first byte of the page that discovery starts in; negative in pages before it. */
+export interface DiscoveryOptions {
+  /** Where to start: 0..4095. */
+  readonly start: number;
+  /** The page that is `delta` pages behind the first one in the linear address space, if it is known. */
+  readonly page: (delta: number) => CodePage | undefined;
   /** Further places known to be executed often, such as targets of computed jumps: entries, as room allows. */
   readonly warm?: readonly number[];
   /** About how many instructions to include at the most. */
   readonly maxInstructions: number;
 }
 
-/** A basic block: [start, end) in the page, lifted as a whole. */
+/** A basic block: the bytes [start, end), lifted as a whole. */
 export interface DiscoveredBlock {
   readonly start: number;
   readonly end: number;
@@ -39,115 +48,139 @@ function continues(insn: DecodedInstruction): boolean {
   return insn.op !== 'jmp' && insn.op !== 'ud' && insn.op !== 'jmpf';
 }
 
-function directTarget(insn: DecodedInstruction, offset: number): number | undefined {
-  return insn.operands[0]?.kind === 'rel' && insn.operandSize !== 2 ? offset + insn.target : undefined;
+function directTarget(insn: DecodedInstruction, place: number): number | undefined {
+  return insn.operands[0]?.kind === 'rel' && insn.operandSize !== 2 ? place + insn.target : undefined;
 }
 
-/** Ops without an operand that name their own start as a target. */
+/** A string operation that goes to itself until it is done. */
 function repeats(insn: DecodedInstruction): boolean {
   return insn.rep !== 'none' && endsBlock(insn);
 }
 
-/**
- * The blocks around `start`. Instructions that straddle the page's end are left out. `page`: the 4096 bytes.
- * All segments are taken as flat.
- */
-export function discover(page: Uint8Array, options: DiscoveryOptions): Discovery {
-  const { start, wanted, maxInstructions } = options;
-  const decoded = new Map<number, DecodedInstruction>();
-  const leaders = new Set<number>([start]);
-  const entries = new Set<number>([start]);
-  const queue = [start];
-  const at = (offset: number): DecodedInstruction | undefined => {
-    const known = decoded.get(offset);
-    if (known) return known;
-    const insn = decode(page, offset, Math.min(MAX_INSTRUCTION, PAGE - offset), true);
-    if (insn === 'more') return undefined;
-    decoded.set(offset, insn);
-    return insn;
-  };
-  const reach = (offset: number): boolean => {
-    if (offset < 0 || offset >= PAGE) return false;
-    if (leaders.has(offset)) return true;
-    if (!wanted(offset)) return false;
-    leaders.add(offset);
-    queue.push(offset);
-    return true;
-  };
+/** Number of the page that a place is in, relative to the first. */
+export function pageOf(place: number): number {
+  return Math.floor(place / PAGE);
+}
 
-  const others = [...(options.warm ?? [])];
-  const takeOther = (): number | undefined => {
-    for (let next = others.shift(); next !== undefined; next = others.shift()) {
-      if (leaders.has(next)) entries.add(next);
-      else if (decoded.size < maxInstructions) {
-        leaders.add(next);
-        entries.add(next);
+class Search {
+  private readonly decoded = new Map<number, DecodedInstruction>();
+  readonly leaders: Set<number>;
+  readonly entries: Set<number>;
+  private readonly queue: number[];
+  private readonly others: number[];
+
+  constructor(private readonly options: DiscoveryOptions) {
+    this.leaders = new Set([options.start]);
+    this.entries = new Set([options.start]);
+    this.queue = [options.start];
+    this.others = [...(options.warm ?? [])];
+  }
+
+  /** The instruction at a place; undefined if it is not wholly in a known page. */
+  at(place: number): DecodedInstruction | undefined {
+    const known = this.decoded.get(place);
+    if (known) return known;
+    const page = this.options.page(pageOf(place));
+    if (!page) return undefined;
+    const offset = place & (PAGE - 1);
+    const insn = decode(page.bytes, offset, Math.min(MAX_INSTRUCTION, PAGE - offset), true);
+    if (insn === 'more') return undefined;
+    this.decoded.set(place, insn);
+    return insn;
+  }
+
+  private get full(): boolean {
+    return this.decoded.size >= this.options.maxInstructions;
+  }
+
+  /** Makes a place a leader if it is worth it. */
+  private reach(place: number): boolean {
+    if (this.leaders.has(place)) return true;
+    if (this.full || !this.options.page(pageOf(place))?.wanted(place & (PAGE - 1))) return false;
+    this.leaders.add(place);
+    this.queue.push(place);
+    return true;
+  }
+
+  private takeOther(): number | undefined {
+    for (let next = this.others.shift(); next !== undefined; next = this.others.shift()) {
+      if (this.leaders.has(next)) this.entries.add(next);
+      else if (!this.full) {
+        this.leaders.add(next);
+        this.entries.add(next);
         return next;
       }
     }
     return undefined;
-  };
-  for (let next = queue.shift(); next !== undefined; next = queue.shift() ?? takeOther()) {
-    if (decoded.size >= maxInstructions) {
-      leaders.delete(next);
-      entries.delete(next);
-      continue;
-    }
-    for (let offset = next; offset < PAGE;) {
-      const insn = at(offset);
-      if (insn === undefined) break;
-      const end = offset + insn.length;
-      if (repeats(insn)) {
-        leaders.add(offset);
-        entries.add(offset);
-      }
-      if (!endsBlock(insn)) {
-        offset = end;
-        if (leaders.has(offset)) break;
-        continue;
-      }
-      const target = directTarget(insn, offset);
-      if (target !== undefined && reach(target) && (target <= offset || insn.op === 'call'))
-        entries.add(target);
-      // What follows a computed transfer or a call is entered from elsewhere.
-      if (continues(insn) && reach(end) && target === undefined) entries.add(end);
-      if (insn.op === 'call' && leaders.has(end)) entries.add(end);
-      break;
+  }
+
+  run(): void {
+    for (let next = this.queue.shift(); next !== undefined; next = this.queue.shift() ?? this.takeOther()) {
+      this.follow(next);
     }
   }
 
+  private follow(leader: number): void {
+    for (let place = leader; pageOf(place) === pageOf(leader);) {
+      const insn = this.at(place);
+      if (insn === undefined) return;
+      const end = place + insn.length;
+      if (repeats(insn)) {
+        this.leaders.add(place);
+        this.entries.add(place);
+      }
+      if (endsBlock(insn)) {
+        this.follows(insn, place, end);
+        return;
+      }
+      place = end;
+      if (this.leaders.has(place)) return;
+    }
+  }
+
+  private follows(insn: DecodedInstruction, place: number, end: number): void {
+    const isCall = insn.op === 'call';
+    const target = directTarget(insn, place);
+    // Loop heads and functions can also be entered from outside.
+    if (target !== undefined && this.reach(target) && (target <= place || isCall)) this.entries.add(target);
+    // What follows a computed transfer or a call is entered from elsewhere.
+    if (continues(insn) && this.reach(end) && (target === undefined || isCall)) this.entries.add(end);
+  }
+}
+
+/** The blocks around `start`. Instructions that straddle pages are left out. All segments are taken as flat. */
+export function discover(options: DiscoveryOptions): Discovery {
+  const search = new Search(options);
+  search.run();
   const blocks: DiscoveredBlock[] = [];
   const numbers = new Map<number, number>();
-  for (const leader of [...leaders].sort((a, b) => a - b)) {
-    const block = liftBlock(leader, leaders, at);
+  for (const leader of [...search.leaders].sort((a, b) => a - b)) {
+    const block = liftBlock(leader, search);
     if (block) {
       numbers.set(leader, blocks.length);
       blocks.push(block);
     }
   }
-  return { blocks, entries: [...entries].map((e) => numbers.get(e)).filter((n) => n !== undefined) };
+  const entries = [...search.entries].map((e) => numbers.get(e)).filter((n) => n !== undefined);
+  return { blocks, entries };
 }
 
 /** Most instructions in a block: their count has to fit a record's byte. */
 const MAX_BLOCK_INSTRUCTIONS = 64;
 
-function liftBlock(
-  start: number,
-  leaders: ReadonlySet<number>,
-  at: (offset: number) => DecodedInstruction | undefined,
-): DiscoveredBlock | undefined {
+function liftBlock(start: number, search: Search): DiscoveredBlock | undefined {
   const b = new Builder();
-  let offset = start;
+  let place = start;
   let instructions = 0;
-  while (offset < PAGE && instructions < MAX_BLOCK_INSTRUCTIONS) {
-    const insn = at(offset);
+  while (pageOf(place) === pageOf(start) && instructions < MAX_BLOCK_INSTRUCTIONS) {
+    const insn = search.at(place);
     if (insn === undefined) break;
-    b.mark(offset - start, insn.length);
+    b.mark(place - start, insn.length);
     lift(b, insn);
     instructions++;
-    offset += insn.length;
-    if (endsBlock(insn) || leaders.has(offset)) break;
+    place += insn.length;
+    if (endsBlock(insn) || search.leaders.has(place)) break;
   }
   if (instructions === 0) return undefined;
-  return { start, end: offset, instructions, ir: optimize(b.block()) };
+  return { start, end: place, instructions, ir: optimize(b.block()) };
 }

@@ -41,10 +41,21 @@ interface CodePage {
   blocks: number[];
   /** Pages whose last instruction continues in this one. */
   dependents: Set<number>;
-  /** Records that became region records, and the handlers they had. */
-  patches: { record: number; handler: number }[];
+  /** Blocks that are entered as regions, by offset. */
+  readonly regions: Map<number, RegionPatch>;
   /** Called when the page's code is dropped. */
   readonly onDrop: Set<() => void>;
+}
+
+/** A block that is entered as a region instead. */
+interface RegionPatch {
+  /** The block's own record and the handler it had; 0 if it has none. Links in the page point at it. */
+  readonly record: number;
+  readonly handler: number;
+  /** The region record that the code map names. */
+  readonly entry: number;
+  /** The region. */
+  readonly owner: number;
 }
 
 /** A page as the translator's owner sees it. */
@@ -126,7 +137,7 @@ export class CodeCache {
       map: this.nextMap,
       blocks: [],
       dependents: new Set(),
-      patches: [],
+      regions: new Map(),
       onDrop: new Set(),
     };
     this.pageByMap[(this.nextMap - L.CODE_MAPS) / L.CODE_MAP_BYTES] = page;
@@ -177,7 +188,8 @@ export class CodeCache {
     const record = this.memory.i32[(page.map >> 2) + offset]!;
     if (record === 0) return false;
     const left = this.memory.i32[(record + RECORD_HEAT) >> 2]!;
-    return left === NEVER_HOT || left <= this.heatThreshold - entries;
+    // Region records count down from far above.
+    return left > this.heatThreshold || left <= this.heatThreshold - entries;
   }
 
   /** Page offsets of the blocks that were entered at least `entries` times, hottest first. */
@@ -194,30 +206,53 @@ export class CodeCache {
   }
 
   /**
-   * Makes the block at `offset` of the page (its first `instructions` instructions) enter the region entry `id`
-   * instead. False if there is no room.
+   * Makes the block at `offset` of the page (its first `instructions` instructions) enter the region entry `id` of
+   * region `owner` instead, unless it enters another region already.
    */
-  enterRegionAt({ pfn }: CodePageView, offset: number, id: number, instructions: number): boolean {
-    const page = this.pages.get(pfn);
-    if (!page || this.nextRecord + 64 > L.RECORDS_END) return false;
+  enterRegionAt(view: CodePageView, offset: number, id: number, instructions: number, owner: number): void {
+    const page = view as CodePage;
     const { data, i32 } = this.memory;
+    if (page.regions.has(offset)) return;
     const at = (page.map >> 2) + offset;
-    const old = i32[at]!;
-    if (old !== 0) {
-      // Links in the page point at the old record.
-      page.patches.push({ record: old, handler: data.getUint16(old + RECORD_HANDLER, true) });
-      data.setUint16(old + RECORD_HANDLER, HANDLER.region, true);
-      data.setUint16(old + RECORD_ENTRY, id, true);
-      i32[(old + RECORD_HEAT) >> 2] = NEVER_HOT;
+    const record = i32[at]!;
+    const handler = record === 0 ? 0 : data.getUint16(record + RECORD_HANDLER, true);
+    if (record !== 0) {
+      data.setUint16(record + RECORD_HANDLER, HANDLER.region, true);
+      data.setUint16(record + RECORD_ENTRY, id, true);
     }
-    const record = this.allocate();
-    i32[(record + RECORD_HEAT) >> 2] = NEVER_HOT;
-    this.header(record, HANDLER.region, offset, instructions);
-    data.setUint16(record + RECORD_ENTRY, id, true);
-    this.nextRecord = record + REGION_RECORD_BYTES;
-    page.blocks.push(record, this.nextRecord);
-    i32[at] = record;
-    return true;
+    const entry = this.allocate();
+    i32[(entry + RECORD_HEAT) >> 2] = NEVER_HOT;
+    this.header(entry, HANDLER.region, offset, instructions);
+    data.setUint16(entry + RECORD_ENTRY, id, true);
+    this.nextRecord = entry + REGION_RECORD_BYTES;
+    page.blocks.push(entry, this.nextRecord);
+    i32[at] = entry;
+    page.regions.set(offset, { record, handler, entry, owner });
+  }
+
+  /** The block at `offset` is no longer entered as a region of `owner`. */
+  leaveRegionAt(view: CodePageView, offset: number, owner: number): void {
+    const page = view as CodePage;
+    const patch = page.regions.get(offset);
+    if (patch?.owner !== owner) return;
+    page.regions.delete(offset);
+    const { data, i32 } = this.memory;
+    // The place of the entry's number belonged to a field of the record: the block has to be decoded anew.
+    if (patch.record !== 0) data.setUint16(patch.record + RECORD_HANDLER, patch.handler, true);
+    if (patch.record !== 0) this.retireBlock(page, patch.record);
+    data.setUint16(patch.entry + RECORD_HANDLER, HANDLER.resume, true);
+    i32[(page.map >> 2) + offset] = 0;
+  }
+
+  /** Whether `bytes` more bytes of records fit before everything has to be flushed. */
+  hasRoom(bytes: number): boolean {
+    return this.nextRecord + bytes < L.RECORDS_END;
+  }
+
+  private retireBlock(page: CodePage, first: number): void {
+    const i = page.blocks.indexOf(first);
+    this.retire(first, page.blocks[i + 1]!);
+    page.blocks.splice(i, 2);
   }
 
   /** Marks lines (a bit each) of a page as code, beyond what was predecoded. */
@@ -380,11 +415,6 @@ export class CodeCache {
     }
   }
 
-  /** Forgets the code of a page. */
-  drop({ pfn }: CodePageView): void {
-    this.invalidate(pfn);
-  }
-
   private invalidate(pfn: number): void {
     const page = this.pages.get(pfn);
     const { u8, i32 } = this.memory;
@@ -403,16 +433,13 @@ export class CodeCache {
   }
 
   private retirePage(page: CodePage): void {
-    for (const { record, handler } of page.patches) {
-      this.memory.data.setUint16(record + RECORD_HANDLER, handler, true);
-    }
-    page.patches = [];
-    for (let i = 0; i < page.blocks.length; i += 2) this.retire(page.blocks[i]!, page.blocks[i + 1]!);
-    page.blocks = [];
-    this.memory.i32[L.CODE_CHANGED >> 2] = 1;
+    // Regions go first: they put back the handlers that tell the records' sizes.
     const listeners = [...page.onDrop];
     page.onDrop.clear();
     for (const dropped of listeners) dropped();
+    for (let i = 0; i < page.blocks.length; i += 2) this.retire(page.blocks[i]!, page.blocks[i + 1]!);
+    page.blocks = [];
+    this.memory.i32[L.CODE_CHANGED >> 2] = 1;
   }
 
   /** Turns records into `resume` records; offset and count stay. */

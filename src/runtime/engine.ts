@@ -33,7 +33,24 @@ export interface Mmu {
 }
 
 /** A page table entry no lguest guest may have: kills the guest. */
-export class BadPageTable extends Error {}
+export class BadPageTable extends Error {
+  /** `address`: linear address that was looked up; `entry`: low half of the entry, or what stands for it. */
+  constructor(
+    message: string,
+    readonly address: number,
+    readonly entry: number,
+  ) {
+    super(message);
+  }
+}
+
+/** What the death of a guest by a page table entry says. `linear`: it has no page tables yet. */
+export function describeBadPageTable(address: number, entry: number, linear: boolean): string {
+  const hex = (n: number): string => `0x${(n >>> 0).toString(16)}`;
+  return linear
+    ? `address ${hex(address)} is beyond guest memory`
+    : `bad page table entry ${hex(entry)} for address ${hex(address)}`;
+}
 
 export interface Engine {
   readonly cpu: CpuState;

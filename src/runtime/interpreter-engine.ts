@@ -4,7 +4,7 @@ import { LEAVE } from '../frontend-x86/leave.js';
 import type { InterpreterForm, InterpreterPair } from '../backend-wasm/interpreter.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import { HANDLER, RECORD_LEFT, RECORD_OFFSET } from '../backend-wasm/record.js';
-import { CODE_BASE, CodeCache } from './code-cache.js';
+import { CODE_BASE, CodeCache, type CodePageView } from './code-cache.js';
 import { CpuState } from './cpu.js';
 import { BadPageTable, type Engine } from './engine.js';
 import { MachineMemory } from './machine-memory.js';
@@ -28,9 +28,12 @@ export interface InterpreterModule {
 export type Tiers = 'interp' | 'jit' | 'auto';
 
 /** Entries of a block before it is translated. */
-const HEAT: Readonly<Record<Tiers, number>> = { interp: 0x7fffffff, jit: 1, auto: 2000 };
+const HEAT: Readonly<Record<Tiers, number>> = { interp: 0x7fffffff, jit: 1, auto: 30000 };
 /** About how many guest instructions a region holds at the most; larger functions get slower code from V8. */
 const REGION_INSTRUCTIONS = 300;
+
+/** Guest pages that a region may span. */
+const REGION_PAGES = 16;
 
 export class InterpreterEngine implements Engine {
   readonly cpu: CpuState;
@@ -176,7 +179,7 @@ export class InterpreterEngine implements Engine {
       if (typeof record !== 'number') return this.fetchFault(record.address);
       return record;
     } catch (error) {
-      if (error instanceof BadPageTable) return this.exit(LEAVE.badPageTable, linear, 0);
+      if (error instanceof BadPageTable) return this.exit(LEAVE.badPageTable, error.address, error.entry);
       throw error;
     }
   }
@@ -185,23 +188,46 @@ export class InterpreterEngine implements Engine {
   private hot(record: number): void {
     const { memory } = this;
     if (record >= L.SCRATCH_RECORDS || this.slot(L.FLAT_MODE) === 0) return;
-    const linear = this.slot(L.PAGE_BASE) + this.cpu.get(CODE_BASE);
-    const map = this.mmu.codeMapOf(linear);
-    const page = map === undefined ? undefined : this.code.pageOfMap(map);
-    if (page === undefined) return;
-    const start = memory.data.getUint16(record + RECORD_OFFSET, true);
     const handler = memory.data.getUint16(record, true);
     if (handler === HANDLER.cross || handler === HANDLER.resume || handler === HANDLER.region) return;
     const from = performance.now();
-    const bytes = memory.view(page.pfn * 4096, 4096).slice();
+    const linear = (this.slot(L.PAGE_BASE) + this.cpu.get(CODE_BASE)) >>> 0;
+    const known = new Map<number, CodePageView>();
     const warm = HEAT[this.tiers] >> 3;
-    const translation = translate(bytes, {
-      start,
-      wanted: this.tiers === 'jit' ? () => true : (offset) => this.code.isWarm(page, offset, warm),
-      warm: this.code.warmBlocks(page, warm),
-      maxInstructions: REGION_INSTRUCTIONS,
-    });
-    if (translation) this.regions.install(page, translation);
+    const view = (delta: number): CodePageView | undefined => {
+      const page = known.get(delta);
+      if (page) return page;
+      const map = this.mmu.codeMapOf((linear + delta * 4096) >>> 0);
+      return map === undefined ? undefined : this.code.pageOfMap(map);
+    };
+    /** Whether code is worth including; its page then belongs to the region. */
+    const include = (delta: number, page: CodePageView, offset: number): boolean => {
+      if (this.tiers !== 'jit' && !this.code.isWarm(page, offset, warm)) return false;
+      if (!known.has(delta) && known.size >= REGION_PAGES) return false;
+      known.set(delta, page);
+      return true;
+    };
+    const first = view(0);
+    if (first === undefined) return;
+    known.set(0, first);
+    const translation = translate(
+      {
+        start: memory.data.getUint16(record + RECORD_OFFSET, true),
+        page: (delta) => {
+          const page = view(delta);
+          return (
+            page && {
+              bytes: memory.view(page.pfn * 4096, 4096),
+              wanted: (offset) => include(delta, page, offset),
+            }
+          );
+        },
+        warm: this.code.warmBlocks(first, warm),
+        maxInstructions: REGION_INSTRUCTIONS,
+      },
+      (delta) => known.get(delta)!.map,
+    );
+    if (translation) this.regions.install(known, translation);
     this.translations++;
     this.translationMilliseconds += performance.now() - from;
   }

@@ -2,7 +2,7 @@
 import * as S from '../frontend-x86/cpu-state.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import type { CpuState } from './cpu.js';
-import { BadPageTable, type Mmu } from './engine.js';
+import { BadPageTable, describeBadPageTable, type Mmu } from './engine.js';
 import type { MachineMemory } from './machine-memory.js';
 import {
   BAD_DIRECTORY_FLAGS,
@@ -69,7 +69,8 @@ export class GuestMmu implements Mmu {
   }
 
   setPageTable(root: number, pae: boolean): void {
-    if (!this.memory.contains(root, pae ? 32 : 4096)) throw new BadPageTable(`page table at ${hex(root)}`);
+    if (!this.memory.contains(root, pae ? 32 : 4096))
+      throw new BadPageTable(`bad page table address ${hex(root)}`, root, 0);
     if (pae !== this.pae) this.flushAll();
     this.root = root;
     this.pae = pae;
@@ -192,12 +193,16 @@ export class GuestMmu implements Mmu {
     return -1;
   }
 
+  private bad(address: number, entry: number): BadPageTable {
+    return new BadPageTable(describeBadPageTable(address, entry, this.root === NO_ROOT), address, entry);
+  }
+
   private entry(at: number, badFlags: number, address: number): number {
     const entry = this.memory.read32(at);
     if (!(entry & PTE_PRESENT)) return entry;
     const high = this.pae ? this.memory.read32(at + 4) & 0x7fffffff : 0;
     if (entry & badFlags || entry >>> 12 >= this.pfnLimit || high !== 0) {
-      throw new BadPageTable(`bad page table entry ${hex(entry)} for address ${hex(address)}`);
+      throw this.bad(address, entry);
     }
     return entry;
   }
@@ -205,7 +210,7 @@ export class GuestMmu implements Mmu {
   translate(address: number, write: boolean, user: boolean): number {
     const a = address >>> 0;
     if (this.root === NO_ROOT) {
-      if (a >>> 12 >= this.pfnLimit) throw new BadPageTable(`address ${hex(a)} is beyond guest memory`);
+      if (a >>> 12 >= this.pfnLimit) throw this.bad(a, a & ~0xfff);
       return a;
     }
     let table = this.root;

@@ -121,7 +121,11 @@ export class ReferenceEngine implements Engine, Environment {
         cpu.set(S.EXIT_ERROR, error.errorCode);
         return LEAVE.fault;
       }
-      if (error instanceof BadPageTable) return LEAVE.badPageTable;
+      if (error instanceof BadPageTable) {
+        cpu.set(S.EXIT_DETAIL, error.address);
+        cpu.set(S.EXIT_ERROR, error.entry);
+        return LEAVE.badPageTable;
+      }
       throw error;
     }
   }

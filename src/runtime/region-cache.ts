@@ -1,6 +1,8 @@
 /** The installed regions of a machine: entries, table slots, and what happens when their page changes. */
 import { LRUCache } from 'lru-cache';
+import { EMPTY_PLACE } from '../backend-wasm/region.js';
 import * as L from '../backend-wasm/memory-layout.js';
+import { pageOf } from '../frontend-x86/discover.js';
 import type { CodeCache, CodePageView } from './code-cache.js';
 import type { MachineMemory } from './machine-memory.js';
 import type { Translation } from './translator.js';
@@ -16,15 +18,20 @@ export const REGION_LIMITS = {
 interface Region {
   readonly slot: number;
   readonly bytes: number;
-  readonly page: CodePageView;
+  readonly entries: readonly { readonly page: CodePageView; readonly offset: number }[];
+  readonly pages: readonly CodePageView[];
   readonly drop: () => void;
 }
+
+/** Room for the record of an entry. */
+const ENTRY_RECORD_BYTES = 16;
 
 export class RegionCache {
   private readonly live: LRUCache<number, Region>;
   private readonly freeSlots: number[] = [];
   private nextSlot = 0;
   private nextEntry = 0;
+  private nextMap = L.ENTRY_MAPS;
   readonly counts = { installed: 0, dropped: 0, bytes: 0, instructions: 0 };
 
   constructor(
@@ -42,14 +49,28 @@ export class RegionCache {
     });
   }
 
-  /** Installs a translation of the page as it is now. False if there is no room for its entries. */
-  install(page: CodePageView, translation: Translation): boolean {
-    if (this.nextEntry + translation.entries.length > L.MAX_REGION_ENTRIES) {
-      // Entry numbers are not reused piecemeal: start over.
-      this.code.flush();
+  /** Installs a translation of pages as they are now, by page delta. False if there is no room for it. */
+  install(pages: ReadonlyMap<number, CodePageView>, translation: Translation): boolean {
+    const { entries } = translation;
+    if (!this.code.hasRoom(entries.length * ENTRY_RECORD_BYTES)) return false;
+    const mapBytes = translation.map.length * L.ENTRY_MAP_ROW_BYTES;
+    if (
+      this.nextEntry + entries.length > L.MAX_REGION_ENTRIES ||
+      this.nextMap + mapBytes > L.ENTRY_MAPS_END
+    ) {
+      // Entry numbers and maps are not reused piecemeal: all regions start over.
+      this.live.clear();
       this.nextEntry = 0;
-      return false;
+      this.nextMap = L.ENTRY_MAPS;
     }
+    const map = this.nextMap;
+    this.nextMap += mapBytes;
+    translation.map.forEach((row, i) => {
+      const at = (map + i * L.ENTRY_MAP_ROW_BYTES) >> 2;
+      this.memory.i32[at] = row ? row[0] : EMPTY_PLACE;
+      this.memory.i32[at + 1] = row ? row[1] : 0;
+      this.memory.i32[at + 2] = row ? pages.get(pageOf(row[0]))!.map : 0;
+    });
     const module = new WebAssembly.Module(translation.wasm as BufferSource);
     const env: Record<string, WebAssembly.ImportValue> = {};
     for (const { name } of WebAssembly.Module.imports(module)) env[name] = this.environment[name]!;
@@ -57,20 +78,23 @@ export class RegionCache {
     const slot = this.freeSlots.pop() ?? this.nextSlot++;
     this.table.set(slot, region as () => number);
     const first = this.nextEntry;
-    this.nextEntry += translation.entries.length;
-    translation.entries.forEach(({ offset, instructions }, i) => {
-      const at = (L.REGION_ENTRY_TABLE + (first + i) * L.REGION_ENTRY_BYTES) >> 2;
-      this.memory.i32.set([slot, i, first, page.map], at);
-      this.code.enterRegionAt(page, offset, first + i, instructions);
-    });
-    this.code.markLines(page, translation.lines);
+    this.nextEntry += entries.length;
+    const placed = entries.map(({ place }) => ({ page: pages.get(pageOf(place))!, offset: place & 0xfff }));
     const installed: Region = {
       slot,
       bytes: translation.wasm.length,
-      page,
+      entries: placed,
+      pages: [...translation.lines.keys()].map((delta) => pages.get(delta)!),
       drop: () => void this.live.delete(slot),
     };
-    page.onDrop.add(installed.drop);
+    entries.forEach(({ place, instructions }, i) => {
+      const { page, offset } = placed[i]!;
+      const at = (L.REGION_ENTRY_TABLE + (first + i) * L.REGION_ENTRY_BYTES) >> 2;
+      this.memory.i32.set([slot, i, map, pageOf(place) * 4096], at);
+      this.code.enterRegionAt(page, offset, first + i, instructions, slot);
+    });
+    for (const [delta, lines] of translation.lines) this.code.markLines(pages.get(delta)!, lines);
+    for (const page of installed.pages) page.onDrop.add(installed.drop);
     this.live.set(slot, installed);
     this.counts.installed++;
     this.counts.bytes += translation.wasm.length;
@@ -80,7 +104,8 @@ export class RegionCache {
 
   private uninstall(region: Region): void {
     this.counts.dropped++;
-    if (region.page.onDrop.delete(region.drop)) this.code.drop(region.page);
+    for (const page of region.pages) page.onDrop.delete(region.drop);
+    for (const { page, offset } of region.entries) this.code.leaveRegionAt(page, offset, region.slot);
     this.table.set(region.slot, null);
     this.freeSlots.push(region.slot);
   }

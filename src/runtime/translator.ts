@@ -1,5 +1,5 @@
 /** Makes Wasm of hot code: discovery, lifting and lowering of one region. Knows no machine, so it can work anywhere. */
-import { discover, type DiscoveryOptions } from '../frontend-x86/discover.js';
+import { discover, type DiscoveryOptions, pageOf } from '../frontend-x86/discover.js';
 import { FUNCTIONS } from '../frontend-x86/lift/functions.js';
 import { traitsOf } from '../backend-wasm/lower.js';
 import { generateRegion, type RegionImage } from '../backend-wasm/region.js';
@@ -12,25 +12,32 @@ export interface Translation extends RegionImage {
   /** Guest instructions in it. */
   readonly instructions: number;
   readonly blocks: number;
-  /** 64-byte lines of the page whose bytes it was made from: a bit each, low dword and high dword. */
-  readonly lines: readonly [number, number];
+  /** By page delta: the 64-byte lines whose bytes it was made from, a bit each (low dword, high dword). */
+  readonly lines: ReadonlyMap<number, readonly [number, number]>;
 }
 
-/** Translates the region around `options.start` of a page; undefined if there is nothing to translate. */
+/**
+ * Translates the region around `options.start`; undefined if there is nothing to translate.
+ * `codeMap`: address of the code map of the page with a delta.
+ */
 export function translate(
-  page: Uint8Array,
   options: DiscoveryOptions,
+  codeMap: (delta: number) => number,
   emit: { validate: boolean; text?: boolean } = { validate: false },
 ): Translation | undefined {
-  const found = discover(page, options);
+  const found = discover(options);
   if (found.blocks.length === 0 || found.entries.length === 0) return undefined;
-  const image = generateRegion(found, TRAITS, emit);
-  const lines: [number, number] = [0, 0];
+  const image = generateRegion({ ...found, codeMap }, TRAITS, emit);
+  const lines = new Map<number, [number, number]>();
   let instructions = 0;
   for (const block of found.blocks) {
     instructions += block.instructions;
-    for (let line = block.start >> 6; line <= (block.end - 1) >> 6; line++)
-      lines[line >> 5]! |= 1 << (line & 31);
+    const delta = pageOf(block.start);
+    const bits = lines.get(delta) ?? [0, 0];
+    lines.set(delta, bits);
+    const first = block.start - delta * 4096;
+    const last = block.end - 1 - delta * 4096;
+    for (let line = first >> 6; line <= last >> 6; line++) bits[line >> 5]! |= 1 << (line & 31);
   }
   return { ...image, instructions, blocks: found.blocks.length, lines };
 }
