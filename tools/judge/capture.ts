@@ -9,12 +9,15 @@ import { parseArgs } from 'node:util';
 import { packageRoot } from '../../src/runtime/load-interpreter.js';
 import { VECTOR } from './case.js';
 import { baseRegisters, generateCases, type Topic } from './generate.js';
+import { x87Pool } from './x87-state.js';
 import { cpuName, NativeCpu } from './native.js';
 import { encodeVectors, type Vector } from './vector-file.js';
 
 const { values, positionals } = parseArgs({ options: { seed: { type: 'string' } }, allowPositionals: true });
 const seed = Number(values.seed ?? 1);
 const topics = (positionals.length > 0 ? positionals : ['integer', 'segments', 'x87']) as Topic[];
+
+const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
 const native = new NativeCpu();
 try {
@@ -24,7 +27,16 @@ try {
     const vectors = cases
       .map((input, n): Vector => ({ input, outcome: outcomes[n]! }))
       .filter(({ outcome }) => outcome.vector !== VECTOR.stuck);
-    const file = encodeVectors({ cpu: cpuName(), seed, topic, bases: baseRegisters(seed) }, vectors);
+    const file = encodeVectors(
+      {
+        cpu: cpuName(),
+        seed,
+        topic,
+        bases: baseRegisters(seed),
+        x87: topic === 'x87' ? x87Pool(seed).map(hexOf) : [],
+      },
+      vectors,
+    );
     writeFileSync(join(packageRoot(), 'test/vectors', `${topic}.bin`), file);
     console.log(`${topic}: ${vectors.length} cases, ${file.length} bytes`);
   }

@@ -49,6 +49,8 @@ export class EngineRunner {
   private readonly segments = new Map<number, Cached>();
   /** Instructions that the last case executed, the final int3 not counted. */
   instructions = 0;
+  /** The code that stands in the window: it stays for the next case, which often has the same. */
+  private placed: Patch | undefined;
 
   constructor(readonly engine: Engine) {
     const { memory, mmu, cpu } = engine;
@@ -91,7 +93,13 @@ export class EngineRunner {
 
   private prepare(c: Case): void {
     const { cpu } = this.engine;
-    this.setBytes(this.codeAddress(c), c.code);
+    const address = this.codeAddress(c);
+    const { placed } = this;
+    if (placed && (placed.address !== address || placed.bytes !== c.code)) {
+      this.restore(placed.address, placed.bytes.length);
+    }
+    this.setBytes(address, c.code);
+    this.placed = { address, bytes: c.code };
     for (const p of c.patches) this.setBytes(p.address, p.bytes);
     c.regs.forEach((v, n) => cpu.setReg(n, v));
     cpu.eflags = c.eflags | FIXED_FLAGS;
@@ -189,7 +197,6 @@ export class EngineRunner {
     };
     for (const p of changes) this.restore(p.address, p.bytes.length);
     for (const p of c.patches) this.restore(p.address, p.bytes.length);
-    this.restore(this.codeAddress(c), c.code.length);
     return outcome;
   }
 }

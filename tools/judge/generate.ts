@@ -6,7 +6,7 @@ import { encode, environments, places, type Encoding, type Environment } from '.
 import { CODE, PAGE, SEGMENT_SETS, SEGMENTS } from './layout.js';
 import { Random } from './random.js';
 import { StateMaker, target } from './state.js';
-import { x87State } from './x87-state.js';
+import { x87Pool, x87State } from './x87-state.js';
 
 /**
  * What the vectors leave out: results that belong to the machine (`cpuid`, `rdtsc`, table registers), system calls
@@ -55,9 +55,11 @@ class Generator {
   readonly r: Random;
   readonly cases: Case[] = [];
   private readonly bases: number[][];
+  private readonly pool: Uint8Array[];
   constructor(private readonly options: GenerateOptions) {
     this.r = new Random(options.seed);
     this.bases = baseRegisters(options.seed);
+    this.pool = x87Pool(options.seed);
   }
 
   private eipOf(set: number, length: number): number {
@@ -94,7 +96,7 @@ class Generator {
     const eip = this.eipOf(set, encoding.bytes.length);
     for (let n = 0; n < times; n++) {
       const maker = new StateMaker(r, encoding, set, eip, r.pick(this.bases));
-      this.cases.push(maker.make(isX87(row) ? x87State(r) : undefined));
+      this.cases.push(maker.make(isX87(row) ? x87State(r, this.pool) : undefined));
     }
   }
 

@@ -10,7 +10,7 @@
  *     unless same: length, code bytes, eip, segments
  *     base: register set that the registers start from; u8 mask of registers that differ, u32 each; eflags
  *     patches: count, each address, length, bytes
- *     if x87: u16 control, u16 status, u8 tags, 80 bytes
+ *     if x87: state of the header that st(0)..st(7) start from; as "x87 changed"
  *     u8 mask of changed registers, u32 each; eflags xor those before
  *     unless reached: eip - eip before (signed), vector, error; of page faults u32 cr2
  *     if selectors changed: u16 × 6
@@ -46,6 +46,8 @@ export interface VectorHeader {
   readonly count: number;
   /** Register sets that cases start from. */
   readonly bases: readonly (readonly number[])[];
+  /** Likewise st(0)..st(7): 80 bytes each, in hexadecimal. */
+  readonly x87: readonly string[];
 }
 
 class Writer {
@@ -160,11 +162,12 @@ function readRegs(r: Reader, from: readonly number[]): number[] {
 }
 
 /** The set with the fewest differing registers. */
-function nearest(bases: readonly (readonly number[])[], regs: readonly number[]): number {
+function nearest<T>(bases: readonly (readonly T[])[], regs: readonly T[]): number {
   let best = 0;
   let most = -1;
   bases.forEach((base, n) => {
-    const alike = base.reduce((sum, v, k) => sum + (v === regs[k] ? 1 : 0), 0);
+    let alike = 0;
+    for (let k = 0; k < regs.length; k++) if (base[k] === regs[k]) alike++;
     if (alike > most) [best, most] = [n, alike];
   });
   return best;
@@ -193,7 +196,22 @@ function sameX87(a: X87, b: X87): boolean {
   return a.control === b.control && a.status === b.status && a.tags === b.tags && sameBytes(a.st, b.st);
 }
 
-function writeVector(w: Writer, v: Vector, previous: Case | undefined, bases: VectorHeader['bases']): void {
+/** The header's starting points, in the shapes that are wanted. */
+interface Starts {
+  readonly bases: VectorHeader['bases'];
+  readonly x87: readonly X87[];
+  /** The registers of `x87` as text, for comparisons. */
+  readonly x87Text: readonly (readonly string[])[];
+}
+const stText = (x: X87): string[] =>
+  Array.from({ length: 8 }, (_, n) => Buffer.from(st(x, n)).toString('hex'));
+function startsOf(header: Pick<VectorHeader, 'bases' | 'x87'>): Starts {
+  const x87 = header.x87.map((text) => ({ ...INITIAL_X87, st: new Uint8Array(Buffer.from(text, 'hex')) }));
+  return { bases: header.bases, x87, x87Text: x87.map(stText) };
+}
+
+function writeVector(w: Writer, v: Vector, previous: Case | undefined, starts: Starts): void {
+  const { bases } = starts;
   const { input: c, outcome: o } = v;
   const same =
     previous !== undefined &&
@@ -223,10 +241,9 @@ function writeVector(w: Writer, v: Vector, previous: Case | undefined, bases: Ve
   w.varint(c.eflags);
   w.patches(c.patches);
   if (c.x87) {
-    w.u16(c.x87.control);
-    w.u16(c.x87.status);
-    w.u8(c.x87.tags);
-    w.raw(c.x87.st);
+    const start = nearest(starts.x87Text, stText(c.x87));
+    w.varint(start);
+    writeX87(w, starts.x87[start]!, c.x87);
   }
   writeRegs(w, c.regs, o.regs);
   w.varint(c.eflags ^ o.eflags);
@@ -241,17 +258,16 @@ function writeVector(w: Writer, v: Vector, previous: Case | undefined, bases: Ve
   if (flags & MEMORY) w.patches(o.changes);
 }
 
-function readVector(r: Reader, previous: Case | undefined, bases: VectorHeader['bases']): Vector {
+function readVector(r: Reader, previous: Case | undefined, starts: Starts): Vector {
   const flags = r.u8();
   if (flags & SAME && previous === undefined) throw new RangeError('vector file: the first case repeats');
   const code = flags & SAME ? previous!.code : r.raw(r.varint());
   const eip = flags & SAME ? previous!.eip : r.varint();
   const segments = flags & SAME ? previous!.segments : r.varint();
-  const regs = readRegs(r, bases[r.varint()]!);
+  const regs = readRegs(r, starts.bases[r.varint()]!);
   const eflags = r.varint();
   const patches = r.patches();
-  const x87 =
-    flags & HAS_X87 ? { control: r.u16(), status: r.u16(), tags: r.u8(), st: r.raw(80) } : undefined;
+  const x87 = flags & HAS_X87 ? readX87(r, starts.x87[r.varint()]!) : undefined;
   const input: Case = { eip, code, segments, regs, eflags, patches, x87 };
   const after = readRegs(r, regs);
   const flagsAfter = (r.varint() ^ eflags) >>> 0;
@@ -286,7 +302,8 @@ export function encodeVectors(header: Omit<VectorHeader, 'count'>, vectors: read
   w.u16(VERSION);
   w.u32(json.length);
   w.raw(json);
-  vectors.forEach((v, n) => writeVector(w, v, vectors[n - 1]?.input, header.bases));
+  const starts = startsOf(header);
+  vectors.forEach((v, n) => writeVector(w, v, vectors[n - 1]?.input, starts));
   return gzipSync(w.result(), { level: 9 });
 }
 
@@ -302,8 +319,9 @@ export function decodeVectors(file: Uint8Array): { header: VectorHeader; vectors
 }
 function* all(r: Reader, header: VectorHeader): Generator<Vector> {
   let previous: Case | undefined;
+  const starts = startsOf(header);
   for (let n = 0; n < header.count; n++) {
-    const v = readVector(r, previous, header.bases);
+    const v = readVector(r, previous, starts);
     previous = v.input;
     yield v;
   }

@@ -1,10 +1,11 @@
 /** x87 states that find mistakes: every class of number, every rounding and precision, stack faults, pending exceptions. */
 import type { X87 } from './case.js';
-import type { Random } from './random.js';
+import { Random } from './random.js';
 
 const ONES = (1n << 64n) - 1n;
 const INTEGER_BIT = 1n << 63n;
 const BIAS = 0x3fff;
+const POOL = 512;
 
 function mantissa(r: Random): bigint {
   const any = (BigInt(r.next()) << 32n) | BigInt(r.next());
@@ -79,12 +80,24 @@ export function floatBytes(r: Random): Uint8Array {
   return out;
 }
 
-export function x87State(r: Random): X87 {
+/** Register stacks that cases start from. */
+export function x87Pool(seed: number): Uint8Array[] {
+  const r = new Random(seed ^ 0x1b873593);
+  return Array.from({ length: POOL }, () => {
+    const st = new Uint8Array(80);
+    for (let i = 0; i < 8; i++) st.set(floatBytes(r), 10 * i);
+    return st;
+  });
+}
+
+/** One of `pool`'s register stacks, half of the time with a new number or two on top. */
+export function x87State(r: Random, pool: readonly Uint8Array[]): X87 {
   const control = r.chance(60)
     ? 0x37f
     : 0x40 | (r.pick([0, 2, 3]) << 8) | (r.below(4) << 10) | (r.chance(80) ? 0x3f : r.below(64));
-  const st = new Uint8Array(80);
-  for (let i = 0; i < 8; i++) st.set(floatBytes(r), 10 * i);
+  const st = r.pick(pool).slice();
+  if (r.chance(50)) st.set(floatBytes(r), 0);
+  if (r.chance(15)) st.set(floatBytes(r), 10);
   // Near operands, for comparisons and cancellation.
   if (r.chance(15)) st.copyWithin(10, 0, 10);
   if (r.chance(10)) st[19]! ^= 0x80;
