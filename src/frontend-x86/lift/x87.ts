@@ -5,6 +5,15 @@
  * Order: #NM, then the pending #MF (waiting instructions), then memory faults, then changes of state. The opcode of
  * the last instruction is recorded by no one (as on processors that record it at unmasked exceptions only): the slot
  * holds what fldenv and frstor put there.
+ *
+ * What the manual leaves undefined or processors differ in, and what happens here (AMD family 26 where it is judge):
+ * - C0, C2, C3 after arithmetic, loads and stores: unchanged. C0, C3 after an invalid or NaN fprem: unchanged.
+ * - C1 after fcomi, fcmovcc: unchanged but for stack faults. After transcendental functions: the true rounding direction.
+ * - Comparisons with an unmasked exception: the condition is set all the same, the stack is not popped.
+ * - fld of a denormal float with that exception unmasked: loaded.
+ * - Denormal operands of an invalid fprem or a division by zero: DE is not set.
+ * - f2xm1 beyond ±1: the operand. fyl2xp1 of -1 and below: x. fbld of digits above 9: the nibbles' values.
+ * - Whole results of f2xm1 and fyl2x: PE is set.
  */
 import type { IrFunction, Value } from '../../ir/ir.js';
 import {
