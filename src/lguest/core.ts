@@ -5,7 +5,7 @@
 import * as S from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
 import type { CpuState } from '../runtime/cpu.js';
-import { BadPageTable, type Engine } from '../runtime/engine.js';
+import { BadPageTable, describeBadPageTable, type Engine } from '../runtime/engine.js';
 import { BadPhysicalAddress } from '../runtime/guest-memory.js';
 import type { GuestAbi } from './abi/abi.js';
 import { detectAbi } from './abi/detect.js';
@@ -323,7 +323,7 @@ export class Host {
       }
       case LEAVE.badPageTable:
         throw new GuestDeath(
-          `bad page table entry ${hex(cpu.get(S.EXIT_ERROR))} for address ${hex(cpu.get(S.EXIT_DETAIL))}`,
+          describeBadPageTable(cpu.get(S.EXIT_DETAIL), cpu.get(S.EXIT_ERROR), engine.mmu.root < 0),
           cpu.eip,
         );
       default:
