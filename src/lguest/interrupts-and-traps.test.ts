@@ -195,3 +195,19 @@ test('a handler that faults on its first instruction does not keep run from retu
   expect(host.run(1000)).toEqual({ kind: 'budget' });
   expect(engine.script.length).toBeGreaterThan(0);
 });
+
+test('interrupts that are pending together are delivered before the next instruction where the gates leave them on', () => {
+  const { engine, host, stack } = fixture();
+  for (const vector of [37, 38])
+    host.traps.loadIdtEntry(vector, handlerOf(vector) & 0xffff, (handlerOf(vector) & 0xffff0000) | 0x8f00);
+  host.raiseIrq(6);
+  host.raiseIrq(5);
+  engine.script.push((budget) => {
+    expect(engine.cpu.eip).toBe(handlerOf(38));
+    engine.instructions += budget;
+    return LEAVE.budget;
+  });
+  host.run(100);
+  expect(engine.budgets).toEqual([100]);
+  expect(stack(6)).toEqual([handlerOf(37), 0x61, FLAGS, ENTRY, 0x61, FLAGS]);
+});

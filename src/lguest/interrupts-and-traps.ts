@@ -287,8 +287,9 @@ export class InterruptsAndTraps {
     else this.deliver(vector, -1);
     this.writeTime(data);
     if ((deliverable & (deliverable - 1)) === 0) data.showPending(false);
-    // The handler of an interrupt gate starts with interrupts off, so that the next one is held back from here.
-    if (this.pending !== 0) this.lookNow = true;
+    // Now, not after however many instructions the engine is given next: the handler of an interrupt gate starts with
+    // interrupts off, so that the next one is held back; that of a trap gate is interrupted before it starts.
+    if (this.pending !== 0) this.look();
   }
 
   /**
