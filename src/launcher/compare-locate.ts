@@ -6,6 +6,7 @@
 import { decode } from '../frontend-x86/decode.js';
 import type { DecodedInstruction } from '../frontend-x86/decoded-instruction.js';
 import { disassemble } from '../frontend-x86/disassemble.js';
+import { endsBlock } from '../frontend-x86/lift/lift.js';
 import * as S from '../frontend-x86/cpu-state.js';
 import type { Engine } from '../runtime/engine.js';
 import { segmentsAreFlat } from '../runtime/mode.js';
@@ -65,7 +66,7 @@ function instructionAt({ cpu, mmu, memory }: Engine): DecodedInstruction | undef
 /** Runs a machine alone, an instruction at a time, from count `from` to `to`. */
 export function trail(options: CompareOptions, from: number, to: number): TrailStep[] {
   const { every = DEFAULT_EVERY } = options;
-  const side = new Side(options, options.reference ?? 'interp', false);
+  const side = new Side(options, options.reference ?? 'interp');
   const steps: TrailStep[] = [];
   try {
     while (!side.ended && side.count < from) side.runTo(Math.min(from, nextMultiple(side.count, every)));
@@ -89,14 +90,16 @@ function firstBadCut(
   cuts: Iterable<number>,
 ): Omit<Location, 'cut'> | undefined {
   const { every = DEFAULT_EVERY } = options;
-  const pair = new Pair(options, false);
+  const pair = new Pair(options);
   try {
     runPair(pair, start, every);
+    pair.forget();
     let last = start;
     for (const cut of cuts) {
       pair.runTo(cut);
       if (!pair.isSame()) return { start: last, count: cut };
       if (pair.ended) return undefined;
+      pair.forget();
       last = cut;
     }
     return undefined;
@@ -112,13 +115,13 @@ function pieces(start: number, end: number): number[] {
   return [...cuts, end];
 }
 
-/** Counts at which blocks end: before instructions that do not follow the one before. */
+/** Counts at which blocks end. */
 function blockEnds(steps: readonly TrailStep[], end: number): number[] {
   const ends: number[] = [];
   for (let i = 1; i < steps.length; i++) {
-    const before = steps[i - 1]!;
-    const length = before.instruction?.length ?? 0;
-    if (steps[i]!.eip !== (before.eip + length) >>> 0) ends.push(steps[i]!.count);
+    const { eip, instruction } = steps[i - 1]!;
+    const follows = instruction !== undefined && steps[i]!.eip === (eip + instruction.length) >>> 0;
+    if (!follows || endsBlock(instruction)) ends.push(steps[i]!.count);
   }
   return [...ends, end];
 }
@@ -145,9 +148,11 @@ export function locate(options: CompareOptions, { same, different }: Sighting): 
 function withoutCuts(options: CompareOptions, same: number, different: number): Location | undefined {
   const { every = DEFAULT_EVERY } = options;
   const isBad = (count: number): boolean => {
-    const pair = new Pair(options, false);
+    const pair = new Pair(options);
     try {
-      runPair(pair, count, every);
+      runPair(pair, Math.max(0, nextMultiple(count - 1, every) - every), every);
+      pair.forget();
+      pair.runTo(count);
       return !pair.isSame();
     } finally {
       pair.close();

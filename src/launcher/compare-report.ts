@@ -63,7 +63,7 @@ export function describe(
   const lines: string[] = [];
   const steps = trail(options, Math.max(0, start - STEPS_BEFORE), count + STEPS_AFTER);
   const inside = steps.filter((step) => step.count >= start && step.count < count);
-  const pair = new Pair(options, false);
+  const pair = new Pair(options);
   try {
     if (cut === 'blocks') runPair(pair, start, every);
     runPair(pair, count, every);

@@ -47,7 +47,6 @@ export class Side {
   constructor(
     options: CompareOptions,
     readonly kind: EngineKind,
-    journal: boolean,
     onEngine?: (engine: Engine) => void,
   ) {
     this.machine = new Machine({
@@ -60,7 +59,7 @@ export class Side {
         if ((this.current as Engine | undefined) !== undefined) this.base += this.current.instructions;
         this.current = engine;
         onEngine?.(engine);
-        if (journal) this.journal.attach(engine, this.base);
+        this.journal.attach(engine, this.base);
       },
     });
     if (options.input !== undefined) this.machine.write(options.input);
@@ -102,7 +101,7 @@ function withoutChanges(option: DiskOption): Disk {
 /** What was seen to differ, before it is located. */
 export interface Sighting {
   readonly what: 'exit' | 'state' | 'memory' | 'console' | 'end';
-  /** The states were the same at instruction count `same`, and are not at or before `different`. */
+  /** What can be compared was the same up to instruction count `same`, and is not when `different` is reached. */
   readonly same: number;
   readonly different: number;
 }
@@ -111,12 +110,9 @@ export class Pair {
   readonly reference: Side;
   readonly subject: Side;
 
-  constructor(
-    private readonly options: CompareOptions,
-    journal: boolean,
-  ) {
-    this.reference = new Side(options, options.reference ?? 'interp', journal);
-    this.subject = new Side(options, options.subject ?? 'jit', journal, options.onSubject);
+  constructor(private readonly options: CompareOptions) {
+    this.reference = new Side(options, options.reference ?? 'interp');
+    this.subject = new Side(options, options.subject ?? 'jit', options.onSubject);
   }
 
   get ended(): boolean {
@@ -129,9 +125,21 @@ export class Pair {
     this.subject.runTo(count);
   }
 
-  /** Whether all that can be compared here and now is the same. Both machines stand at the same count if it is. */
+  /** Forgets what was recorded so far. */
+  forget(): void {
+    for (const side of [this.reference, this.subject]) {
+      side.journal.clear();
+      side.console = [];
+    }
+  }
+
+  /**
+   * Whether all exits since `forget` are the same, and all that can be compared here and now. Both machines stand at
+   * the same count if it is.
+   */
   isSame(): boolean {
     const { reference: a, subject: b } = this;
+    if (a.journal.firstDifference(b.journal) >= 0) return false;
     return (
       a.count === b.count && a.ending === b.ending && this.stateIsSame() && memoryIsSame(a.engine, b.engine)
     );
@@ -149,13 +157,11 @@ export class Pair {
     if (at >= 0) {
       const same = at === 0 ? last : a.journal.counts[at - 1]!;
       const exits = [a.journal, b.journal].map((j) => (at < j.length ? j.counts[at]! : now));
-      return { what: 'exit', same, different: Math.max(...exits) };
+      // The instruction that left is part of the block, and counts only when it is done.
+      return { what: 'exit', same, different: Math.max(...exits) + 1 };
     }
-    a.journal.clear();
-    b.journal.clear();
     const outputs = [a, b].map((side) => Buffer.concat(side.console));
-    a.console = [];
-    b.console = [];
+    this.forget();
     this.options.onConsole?.(outputs[0]!);
     const sighting = (what: Sighting['what']): Sighting => ({ what, same: last, different: now });
     if (a.count !== b.count || a.ending !== b.ending) return sighting('end');
@@ -198,7 +204,7 @@ export interface Comparison {
 /** Compares from `options.from` on, to the end of the guest, `options.to`, or the first difference. */
 export function compare(options: CompareOptions): Comparison {
   const { every = DEFAULT_EVERY, from = 0, to = Infinity } = options;
-  const pair = new Pair(options, true);
+  const pair = new Pair(options);
   try {
     const result = (sighting?: Sighting): Comparison => {
       const { exit } = pair.reference.machine;
@@ -212,8 +218,7 @@ export function compare(options: CompareOptions): Comparison {
     };
     runPair(pair, from, every);
     // What happened before `from` was not to be compared; what it left behind is.
-    pair.reference.journal.clear();
-    pair.subject.journal.clear();
+    pair.forget();
     let last = from;
     let sighting = pair.check(last);
     while (sighting === undefined && !pair.ended && last < to) {
