@@ -62,6 +62,13 @@ export function pageOf(place: number): number {
   return Math.floor(place / PAGE);
 }
 
+/** The instruction at a place of a page; undefined if it continues in the next page. */
+function decodeIn(page: Uint8Array, place: number): DecodedInstruction | undefined {
+  const offset = place & (PAGE - 1);
+  const insn = decode(page, offset, Math.min(MAX_INSTRUCTION, PAGE - offset), true);
+  return insn === 'more' ? undefined : insn;
+}
+
 class Search {
   private readonly decoded = new Map<number, DecodedInstruction>();
   readonly leaders: Set<number>;
@@ -82,10 +89,8 @@ class Search {
     if (known) return known;
     const page = this.options.page(pageOf(place));
     if (!page) return undefined;
-    const offset = place & (PAGE - 1);
-    const insn = decode(page.bytes, offset, Math.min(MAX_INSTRUCTION, PAGE - offset), true);
-    if (insn === 'more') return undefined;
-    this.decoded.set(place, insn);
+    const insn = decodeIn(page.bytes, place);
+    if (insn) this.decoded.set(place, insn);
     return insn;
   }
 
@@ -148,38 +153,61 @@ class Search {
   }
 }
 
-/** The blocks around `start`. Instructions that straddle pages are left out. All segments are taken as flat. */
-export function discover(options: DiscoveryOptions): Discovery {
+/** What to translate: leaders and entries, as places. */
+export interface RegionOutline {
+  readonly leaders: readonly number[];
+  /** Leaders where control arrives from elsewhere. */
+  readonly entries: readonly number[];
+}
+
+/** Finds the leaders around `start`. Instructions that straddle pages are left out. All segments are taken as flat. */
+export function outline(options: DiscoveryOptions): RegionOutline {
   const search = new Search(options);
   search.run();
+  return { leaders: [...search.leaders].sort((a, b) => a - b), entries: [...search.entries] };
+}
+
+/** Decodes and lifts the blocks of an outline. `bytes`: the 4096 bytes of the page with a delta. */
+export function liftRegion(
+  region: RegionOutline,
+  bytes: (delta: number) => Uint8Array | undefined,
+): Discovery {
+  const leaders = new Set(region.leaders);
   const blocks: DiscoveredBlock[] = [];
   const numbers = new Map<number, number>();
-  for (const leader of [...search.leaders].sort((a, b) => a - b)) {
-    const block = liftBlock(leader, search);
+  for (const leader of region.leaders) {
+    const block = liftBlock(leader, leaders, bytes);
     if (block) {
       numbers.set(leader, blocks.length);
       blocks.push(block);
     }
   }
-  const entries = [...search.entries].map((e) => numbers.get(e)).filter((n) => n !== undefined);
+  const entries = region.entries.map((e) => numbers.get(e)).filter((n) => n !== undefined);
   return { blocks, entries };
 }
 
 /** Most instructions in a block: their count has to fit a record's byte. */
 const MAX_BLOCK_INSTRUCTIONS = 64;
 
-function liftBlock(start: number, search: Search): DiscoveredBlock | undefined {
+function liftBlock(
+  start: number,
+  leaders: ReadonlySet<number>,
+  bytes: (delta: number) => Uint8Array | undefined,
+): DiscoveredBlock | undefined {
+  const delta = pageOf(start);
+  const page = bytes(delta);
+  if (!page) return undefined;
   const b = new Builder();
   let place = start;
   let instructions = 0;
-  while (pageOf(place) === pageOf(start) && instructions < MAX_BLOCK_INSTRUCTIONS) {
-    const insn = search.at(place);
+  while (pageOf(place) === delta && instructions < MAX_BLOCK_INSTRUCTIONS) {
+    const insn = decodeIn(page, place);
     if (insn === undefined) break;
     b.mark(place - start, insn.length);
     lift(b, insn);
     instructions++;
     place += insn.length;
-    if (endsBlock(insn) || search.leaders.has(place)) break;
+    if (endsBlock(insn) || leaders.has(place)) break;
   }
   if (instructions === 0) return undefined;
   return { start, end: place, instructions, ir: optimize(b.block()) };

@@ -32,6 +32,8 @@ const MAX_INSTRUCTION = 15;
 const PAIR_KEY = 0x10000;
 /** A countdown that ends after so long that it may as well never. */
 const NEVER_HOT = 0x7fffffff;
+/** Blocks that are being translated become hot again after this many times the usual. */
+const COOL_FACTOR = 16;
 
 interface CodePage {
   readonly pfn: number;
@@ -228,6 +230,17 @@ export class CodeCache {
     page.blocks.push(entry, this.nextRecord);
     i32[at] = entry;
     page.regions.set(offset, { record, handler, entry, owner });
+  }
+
+  /** Lets a block become hot once more. */
+  reheat(record: number): void {
+    this.memory.i32[(record + RECORD_HEAT) >> 2] = this.heatThreshold;
+  }
+
+  /** The block at `offset`, if there is one, is being translated: it need not become hot again soon. */
+  cool({ map }: CodePageView, offset: number): void {
+    const record = this.memory.i32[(map >> 2) + offset]!;
+    if (record !== 0) this.memory.i32[(record + RECORD_HEAT) >> 2] = COOL_FACTOR * this.heatThreshold;
   }
 
   /** The block at `offset` is no longer entered as a region of `owner`. */

@@ -1,9 +1,11 @@
 /** The engine that runs predecoded records in the generated Wasm interpreter. */
 import * as S from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
+import { outline, pageOf } from '../frontend-x86/discover.js';
 import type { InterpreterForm, InterpreterPair } from '../backend-wasm/interpreter.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import { HANDLER, RECORD_LEFT, RECORD_OFFSET } from '../backend-wasm/record.js';
+import { BackgroundTranslator } from './background.js';
 import { CODE_BASE, CodeCache, type CodePageView } from './code-cache.js';
 import { CpuState } from './cpu.js';
 import { BadPageTable, type Engine } from './engine.js';
@@ -11,7 +13,7 @@ import { MachineMemory } from './machine-memory.js';
 import { GuestMmu } from './mmu.js';
 import { segmentsAreFlat } from './mode.js';
 import { RegionCache } from './region-cache.js';
-import { translate } from './translator.js';
+import { translate, type TranslationRequest } from './translator.js';
 
 const VECTOR_GENERAL_PROTECTION = 13;
 const VECTOR_PAGE_FAULT = 14;
@@ -48,6 +50,9 @@ export class InterpreterEngine implements Engine {
   private readonly tiers: Tiers;
   private translations = 0;
   private translationMilliseconds = 0;
+  private workerMilliseconds = 0;
+  private staleTranslations = 0;
+  private readonly background = new BackgroundTranslator();
   private attention = false;
   /** Instruction count at the end of the budget of the run in progress. */
   private budgetEnd = 0;
@@ -109,6 +114,7 @@ export class InterpreterEngine implements Engine {
       this.attention = false;
       return LEAVE.attention;
     }
+    this.background.poll();
     this.mmu.selectTlb();
     this.budgetEnd = this.instructions + budget;
     this.setSlot(L.FUEL, budget);
@@ -210,26 +216,55 @@ export class InterpreterEngine implements Engine {
     const first = view(0);
     if (first === undefined) return;
     known.set(0, first);
-    const translation = translate(
-      {
-        start: memory.data.getUint16(record + RECORD_OFFSET, true),
-        page: (delta) => {
-          const page = view(delta);
-          return (
-            page && {
-              bytes: memory.view(page.pfn * 4096, 4096),
-              wanted: (offset) => include(delta, page, offset),
-            }
-          );
-        },
-        warm: this.code.warmBlocks(first, warm),
-        maxInstructions: REGION_INSTRUCTIONS,
+    const found = outline({
+      start: memory.data.getUint16(record + RECORD_OFFSET, true),
+      page: (delta) => {
+        const page = view(delta);
+        return (
+          page && {
+            bytes: memory.view(page.pfn * 4096, 4096),
+            wanted: (offset) => include(delta, page, offset),
+          }
+        );
       },
-      (delta) => known.get(delta)!.map,
+      warm: this.code.warmBlocks(first, warm),
+      maxInstructions: REGION_INSTRUCTIONS,
+    });
+    const pages = new Map(
+      [...known].map(([delta, { pfn, map }]) => [
+        delta,
+        { bytes: memory.view(pfn * 4096, 4096).slice(), codeMap: map },
+      ]),
     );
-    if (translation) this.regions.install(known, translation);
     this.translations++;
     this.translationMilliseconds += performance.now() - from;
+    if (this.tiers === 'jit') this.translateNow({ ...found, pages }, known);
+    else if (!this.translateLater({ ...found, pages }, known)) this.code.reheat(record);
+  }
+
+  private translateNow(request: TranslationRequest, pages: ReadonlyMap<number, CodePageView>): void {
+    const from = performance.now();
+    const translation = translate(request);
+    if (translation) this.regions.install(pages, translation);
+    this.translationMilliseconds += performance.now() - from;
+  }
+
+  /** False if there is too much to translate already. */
+  private translateLater(request: TranslationRequest, pages: ReadonlyMap<number, CodePageView>): boolean {
+    // A page that is written meanwhile makes the result worthless.
+    let stale = false;
+    const dropped = (): void => void (stale = true);
+    const asked = this.background.request(request, ({ translation, module, spent }) => {
+      this.workerMilliseconds += spent;
+      for (const page of pages.values()) page.onDrop.delete(dropped);
+      if (stale) this.staleTranslations++;
+      else if (translation) this.regions.install(pages, translation, module);
+    });
+    if (asked) {
+      for (const page of pages.values()) page.onDrop.add(dropped);
+      for (const place of request.leaders) this.code.cool(pages.get(pageOf(place))!, place & 0xfff);
+    }
+    return asked;
   }
 
   counters(): Record<string, number> {
@@ -252,7 +287,9 @@ export class InterpreterEngine implements Engine {
           this.slot(L.REGION_EXITS + 4 * i) >>> 0,
         ]),
       ),
+      'translations that came too late': this.staleTranslations,
       'translation ms': Math.round(this.translationMilliseconds),
+      'translation ms in the worker': Math.round(this.workerMilliseconds),
     };
   }
 }

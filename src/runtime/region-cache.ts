@@ -50,7 +50,11 @@ export class RegionCache {
   }
 
   /** Installs a translation of pages as they are now, by page delta. False if there is no room for it. */
-  install(pages: ReadonlyMap<number, CodePageView>, translation: Translation): boolean {
+  install(
+    pages: ReadonlyMap<number, CodePageView>,
+    translation: Translation,
+    module = new WebAssembly.Module(translation.wasm as BufferSource),
+  ): boolean {
     const { entries } = translation;
     if (!this.code.hasRoom(entries.length * ENTRY_RECORD_BYTES)) return false;
     const mapBytes = translation.map.length * L.ENTRY_MAP_ROW_BYTES;
@@ -71,7 +75,6 @@ export class RegionCache {
       this.memory.i32[at + 1] = row ? row[1] : 0;
       this.memory.i32[at + 2] = row ? pages.get(pageOf(row[0]))!.map : 0;
     });
-    const module = new WebAssembly.Module(translation.wasm as BufferSource);
     const env: Record<string, WebAssembly.ImportValue> = {};
     for (const { name } of WebAssembly.Module.imports(module)) env[name] = this.environment[name]!;
     const { region } = new WebAssembly.Instance(module, { env }).exports;

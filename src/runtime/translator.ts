@@ -1,5 +1,5 @@
 /** Makes Wasm of hot code: discovery, lifting and lowering of one region. Knows no machine, so it can work anywhere. */
-import { discover, type DiscoveryOptions, pageOf } from '../frontend-x86/discover.js';
+import { liftRegion, pageOf, type RegionOutline } from '../frontend-x86/discover.js';
 import { FUNCTIONS } from '../frontend-x86/lift/functions.js';
 import { traitsOf } from '../backend-wasm/lower.js';
 import { generateRegion, type RegionImage } from '../backend-wasm/region.js';
@@ -16,17 +16,21 @@ export interface Translation extends RegionImage {
   readonly lines: ReadonlyMap<number, readonly [number, number]>;
 }
 
-/**
- * Translates the region around `options.start`; undefined if there is nothing to translate.
- * `codeMap`: address of the code map of the page with a delta.
- */
+/** All that a translation is made from: plain data, so that it can be sent to a worker. */
+export interface TranslationRequest extends RegionOutline {
+  /** By page delta: the page's 4096 bytes and the address of its code map. */
+  readonly pages: ReadonlyMap<number, { readonly bytes: Uint8Array; readonly codeMap: number }>;
+}
+
+/** Translates a region; undefined if there is nothing to translate. */
 export function translate(
-  options: DiscoveryOptions,
-  codeMap: (delta: number) => number,
+  request: TranslationRequest,
   emit: { validate: boolean; text?: boolean } = { validate: false },
 ): Translation | undefined {
-  const found = discover(options);
+  const { pages } = request;
+  const found = liftRegion(request, (delta) => pages.get(delta)?.bytes);
   if (found.blocks.length === 0 || found.entries.length === 0) return undefined;
+  const codeMap = (delta: number): number => pages.get(delta)!.codeMap;
   const image = generateRegion({ ...found, codeMap }, TRAITS, emit);
   const lines = new Map<number, [number, number]>();
   let instructions = 0;

@@ -1,0 +1,67 @@
+/**
+ * Translation in a worker thread. Binaryen is loaded there and only there; the machine goes on interpreting, and takes
+ * finished translations between runs, by a poll that costs next to nothing.
+ */
+import { join } from 'node:path';
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
+import { packageRoot } from './load-interpreter.js';
+import type { WorkerReply, WorkerRequest } from './translation-worker.js';
+import type { TranslationRequest } from './translator.js';
+
+/** Most requests under way; hotter code asks again. */
+const MAX_PENDING = 32;
+
+export class BackgroundTranslator {
+  private worker: Worker | undefined;
+  private port: MessagePort | undefined;
+  private readonly waiting = new Map<number, (reply: WorkerReply) => void>();
+  private nextId = 0;
+  private failure: Error | undefined;
+
+  get pending(): number {
+    return this.waiting.size;
+  }
+
+  /** Asks for a translation; `done` is called by a later `poll`. False if there is too much under way. */
+  request(request: TranslationRequest, done: (reply: WorkerReply) => void): boolean {
+    if (this.waiting.size >= MAX_PENDING) return false;
+    this.port ??= this.start();
+    const id = this.nextId++;
+    this.waiting.set(id, done);
+    const message: WorkerRequest = { id, request };
+    this.port.postMessage(message);
+    return true;
+  }
+
+  private start(): MessagePort {
+    const { port1, port2 } = new MessageChannel();
+    this.worker = new Worker(join(packageRoot(), 'dist/src/runtime/translation-worker.js'), {
+      workerData: port2,
+      transferList: [port2],
+    });
+    this.worker.on('error', (error) => (this.failure = error));
+    // Neither may keep the process alive.
+    this.worker.unref();
+    port1.unref();
+    return port1;
+  }
+
+  /** Hands out what is finished. Throws what went wrong in the worker, which is a bug of ours. */
+  poll(): void {
+    if (this.port === undefined) return;
+    if (this.failure) throw this.failure;
+    for (let got = receiveMessageOnPort(this.port); got; got = receiveMessageOnPort(this.port)) {
+      const reply = got.message as WorkerReply;
+      const done = this.waiting.get(reply.id);
+      this.waiting.delete(reply.id);
+      done?.(reply);
+    }
+  }
+
+  close(): void {
+    void this.worker?.terminate();
+    this.port?.close();
+    this.port = this.worker = undefined;
+    this.waiting.clear();
+  }
+}
