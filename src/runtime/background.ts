@@ -18,19 +18,18 @@ export class BackgroundTranslator {
   private nextId = 0;
   private failure: Error | undefined;
 
-  get pending(): number {
-    return this.waiting.size;
+  /** There is enough under way. */
+  get full(): boolean {
+    return this.waiting.size >= MAX_PENDING;
   }
 
-  /** Asks for a translation; `done` is called by a later `poll`. False if there is too much under way. */
-  request(request: TranslationRequest, done: (reply: WorkerReply) => void): boolean {
-    if (this.waiting.size >= MAX_PENDING) return false;
+  /** Asks for a translation; `done` is called by a later `poll`. */
+  request(request: TranslationRequest, done: (reply: WorkerReply) => void): void {
     this.port ??= this.start();
     const id = this.nextId++;
     this.waiting.set(id, done);
     const message: WorkerRequest = { id, request };
     this.port.postMessage(message);
-    return true;
   }
 
   private start(): MessagePort {

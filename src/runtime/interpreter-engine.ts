@@ -196,6 +196,10 @@ export class InterpreterEngine implements Engine {
     if (record >= L.SCRATCH_RECORDS || this.slot(L.FLAT_MODE) === 0) return;
     const handler = memory.data.getUint16(record, true);
     if (handler === HANDLER.cross || handler === HANDLER.resume || handler === HANDLER.region) return;
+    if (this.tiers === 'auto' && this.background.full) {
+      this.code.reheat(record);
+      return;
+    }
     const from = performance.now();
     const linear = (this.slot(L.PAGE_BASE) + this.cpu.get(CODE_BASE)) >>> 0;
     const known = new Map<number, CodePageView>();
@@ -239,7 +243,7 @@ export class InterpreterEngine implements Engine {
     this.translations++;
     this.translationMilliseconds += performance.now() - from;
     if (this.tiers === 'jit') this.translateNow({ ...found, pages }, known);
-    else if (!this.translateLater({ ...found, pages }, known)) this.code.reheat(record);
+    else this.translateLater({ ...found, pages }, known);
   }
 
   private translateNow(request: TranslationRequest, pages: ReadonlyMap<number, CodePageView>): void {
@@ -249,22 +253,18 @@ export class InterpreterEngine implements Engine {
     this.translationMilliseconds += performance.now() - from;
   }
 
-  /** False if there is too much to translate already. */
-  private translateLater(request: TranslationRequest, pages: ReadonlyMap<number, CodePageView>): boolean {
+  private translateLater(request: TranslationRequest, pages: ReadonlyMap<number, CodePageView>): void {
     // A page that is written meanwhile makes the result worthless.
     let stale = false;
     const dropped = (): void => void (stale = true);
-    const asked = this.background.request(request, ({ translation, module, spent }) => {
+    this.background.request(request, ({ translation, module, spent }) => {
       this.workerMilliseconds += spent;
       for (const page of pages.values()) page.onDrop.delete(dropped);
       if (stale) this.staleTranslations++;
       else if (translation) this.regions.install(pages, translation, module);
     });
-    if (asked) {
-      for (const page of pages.values()) page.onDrop.add(dropped);
-      for (const place of request.leaders) this.code.cool(pages.get(pageOf(place))!, place & 0xfff);
-    }
-    return asked;
+    for (const page of pages.values()) page.onDrop.add(dropped);
+    for (const place of request.leaders) this.code.cool(pages.get(pageOf(place))!, place & 0xfff);
   }
 
   counters(): Record<string, number> {
