@@ -6,7 +6,7 @@ import { OPS, type OpName, type Type } from '../ir/ops.js';
 import {
   type Block,
   type CallTarget,
-  Field,
+  type Field,
   type IrFunction,
   type Mark,
   type Op,

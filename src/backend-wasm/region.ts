@@ -265,7 +265,10 @@ function registerUse(
         used.add(slot);
         if (effect === 'put') changed.add(slot);
       } else if (op.name === 'call' && traits.get((op.imm as CallTarget).name)?.registers) {
-        for (const slot of REGISTERS) used.add(slot).size && changed.add(slot);
+        for (const slot of REGISTERS) {
+          used.add(slot);
+          changed.add(slot);
+        }
       }
     }
   }

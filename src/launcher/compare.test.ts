@@ -15,6 +15,7 @@ jest.unstable_mockModule('../ir/passes/optimize.js', () => ({
   ...passes,
   optimize: (block: Block) => (planted.pass ? planted.pass(optimize(block)) : optimize(block)),
 }));
+// eslint-disable-next-line lguest/import-zones -- an error is planted there
 const { Emitter } = await import('../backend-wasm/binaryen.js');
 const pure = Emitter.prototype.pure;
 Emitter.prototype.pure = function (name, args) {
