@@ -50,7 +50,16 @@ export interface Outcome {
 /** EFLAGS that cases look at: CF PF AF ZF SF DF OF NT AC ID. */
 export const FLAGS = 0x244cd5;
 
-export const VECTOR = { divide: 0, debug: 1, breakpoint: 3, overflow: 4, pageFault: 14, stuck: 255 } as const;
+export const VECTOR = {
+  divide: 0,
+  debug: 1,
+  breakpoint: 3,
+  overflow: 4,
+  stackFault: 12,
+  generalProtection: 13,
+  pageFault: 14,
+  stuck: 255,
+} as const;
 
 const INITIAL_CONTROL = 0x37f;
 export const INITIAL_X87: X87 = {

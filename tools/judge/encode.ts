@@ -35,14 +35,10 @@ function displacement(r: Random, bytes: number): number[] {
 }
 
 /** modrm, sib and displacement of a memory operand; `absolute` is the address where nothing else is. */
-function memoryBytes(
-  r: Random,
-  e: Environment,
-  reg: number,
-  mod: number,
-  rm: number,
-  absolute: number,
-): number[] {
+function memoryBytes(r: Random, o: EncodeOptions, reg: number): number[] {
+  const { environment: e, mod, rm, absolute } = o;
+  const wide = (bytes: number): number[] =>
+    bytes === 4 && o.displacement !== undefined ? little(o.displacement, 4) : displacement(r, bytes);
   const modrm = (mod << 6) | (reg << 3) | rm;
   if (e.address16) {
     if (mod === 0 && rm === 6) return [modrm, ...little(absolute, 2)];
@@ -54,10 +50,10 @@ function memoryBytes(
     if (mod === 0 && (sib & 7) === 5) {
       return [modrm, sib, ...(((sib >> 3) & 7) === 4 ? little(absolute, 4) : displacement(r, 4))];
     }
-    return [modrm, sib, ...displacement(r, size)];
+    return [modrm, sib, ...wide(size)];
   }
   if (mod === 0 && rm === 5) return [modrm, ...little(absolute, 4)];
-  return [modrm, ...displacement(r, size)];
+  return [modrm, ...wide(size)];
 }
 
 /** Immediates by operand code. `jump`: the relative displacement that jumps get. */
@@ -117,6 +113,8 @@ export interface EncodeOptions {
   readonly absolute: number;
   readonly jump: number;
   readonly farSelector: number;
+  /** Displacement of four bytes, instead of one by chance (only with mod 2 and 32-bit addresses). */
+  readonly displacement?: number;
   /** As `decode` wants it. */
   readonly flat: boolean;
 }
@@ -135,7 +133,7 @@ export function encode(r: Random, row: Row, o: EncodeOptions): Encoding {
   const reg = row.reg >= 0 ? row.reg : o.reg;
   if (row.modrm >= 0) bytes.push(row.modrm + (row.modrmCount > 1 ? r.below(row.modrmCount) : 0));
   else if (row.hasModrm && o.mod === 3) bytes.push(0xc0 | (reg << 3) | o.rm);
-  else if (row.hasModrm) bytes.push(...memoryBytes(r, e, reg, o.mod, o.rm, o.absolute));
+  else if (row.hasModrm) bytes.push(...memoryBytes(r, o, reg));
   bytes.push(...immediateBytes(r, row, e, o.absolute, o.jump, o.farSelector));
   const code = Uint8Array.from(bytes);
   const insn = decode(code, 0, code.length, o.flat);

@@ -34,7 +34,7 @@ const GDT_ENTRIES = 16;
 /** What IF and IOPL are for a process. */
 const FIXED_FLAGS = 0x202;
 /** Instructions that any case ends within. */
-const BUDGET = 2_000_000;
+const BUDGET = 200_000;
 
 interface Cached {
   readonly base: number;
@@ -174,11 +174,35 @@ export class EngineRunner {
     return changes;
   }
 
-  run(c: Case): Outcome {
+  /** Sets the state up for a program that is written while it runs, by `poke`. */
+  begin(c: Case): void {
+    this.prepare(c);
+  }
+  poke(address: number, bytes: Uint8Array): void {
+    this.image.set(bytes, imageOffset(address));
+    this.engine.memory.write(address, bytes);
+  }
+  /** Back to the window as it was. */
+  end(): void {
+    this.changes();
+    this.placed = undefined;
+    const { base } = this;
+    let offset = 0;
+    for (const [start, length] of WINDOW) {
+      this.setBytes(start, base.subarray(offset, offset + length));
+      offset += length;
+    }
+  }
+
+  /** `slice`: budgets to run with, one after the other; without, the case runs in one go. */
+  run(c: Case, slice?: () => number): Outcome {
     this.prepare(c);
     const { cpu } = this.engine;
     const before = this.engine.instructions;
-    const reason = this.engine.run(BUDGET);
+    let reason: number = LEAVE.budget;
+    while (reason === LEAVE.budget && this.engine.instructions - before < BUDGET) {
+      reason = this.engine.run(slice === undefined ? BUDGET : slice());
+    }
     this.instructions = this.engine.instructions - before;
     const trap = reason === LEAVE.trap || reason === LEAVE.icebp;
     const fault = reason === LEAVE.fault;
