@@ -19,6 +19,8 @@ export interface Clock {
    * Virtual: exact, 0 if it is reached. Realtime: an estimate of a slice, at least 1.
    */
   instructionsUntil(deadline: number, instructions: number): number;
+  /** The guest goes on after a pause: what time passed says nothing about its speed. */
+  resume(instructions: number): void;
   /** The guest sleeps: moves time to `deadline` if it is ahead. False if time cannot be moved, only waited for. */
   skipTo(deadline: number, instructions: number): boolean;
 }
@@ -54,6 +56,10 @@ export class VirtualClock implements Clock {
     return Math.max(0, count - instructions);
   }
 
+  resume(): void {
+    // No speed is measured.
+  }
+
   skipTo(deadline: number, instructions: number): boolean {
     const ahead = deadline - this.now(instructions);
     if (ahead > 0) this.skipped += ahead;
@@ -61,11 +67,15 @@ export class VirtualClock implements Clock {
   }
 }
 
-/** A slice between two looks at the clock, when a deadline is near. */
-const SLICE_NANOSECONDS = 500_000;
-const MIN_SLICE = 5_000;
+/**
+ * The longest slice between two looks at the clock while there is a deadline, at the speed measured last. A guest that
+ * gets ten times slower within a slice keeps its timer waiting for ten of them, once.
+ */
+const SLICE_NANOSECONDS = 200_000;
+/** Half a millisecond of a guest that rewrites its code all the time. */
+const MIN_SLICE = 500;
 const MAX_SLICE = 1 << 22;
-const FIRST_SLICE = 50_000;
+const FIRST_SLICE = 20_000;
 
 /** Time is the host's. Reading the host's clock costs some 70 ns, so it is never read per block. */
 export class RealtimeClock implements Clock {
@@ -106,15 +116,20 @@ export class RealtimeClock implements Clock {
     return Math.min(Math.max(slice, MIN_SLICE), MAX_SLICE);
   }
 
-  /** Updates the measured speed; stretches that hold a pause or next to nothing say little about it. */
+  /** Updates the measured speed: down at once, since a late interrupt is worse than a needless look; up by and by. */
   private measure(now: number, instructions: number): void {
     const elapsed = now - this.measuredTime;
     const executed = instructions - this.measuredCount;
     if (elapsed < 50_000) return;
     this.measuredTime = now;
     this.measuredCount = instructions;
-    if (elapsed > 20_000_000 || executed < 1000) return;
-    this.instructionsPerNanosecond += (executed / elapsed - this.instructionsPerNanosecond) / 4;
+    const faster = executed / elapsed - this.instructionsPerNanosecond;
+    this.instructionsPerNanosecond += faster < 0 ? faster : faster / 4;
+  }
+
+  resume(instructions: number): void {
+    this.measuredTime = this.now();
+    this.measuredCount = instructions;
   }
 
   skipTo(): boolean {

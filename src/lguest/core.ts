@@ -217,7 +217,11 @@ export class Host {
   private loop(end: number): HostEvent {
     const { engine, cpu, traps } = this;
     // While the guest slept or was not run, the host's time went on without instructions.
-    if (this.clock.kind === 'realtime') this.deadlinesChanged = true;
+    const realtime = this.clock.kind === 'realtime';
+    if (realtime) {
+      this.deadlinesChanged = true;
+      this.clock.resume(engine.instructions);
+    }
     let turns = 0;
     let lastCount = -1;
     for (;;) {
@@ -255,6 +259,8 @@ export class Host {
         continue;
       }
       const reason = engine.run(budget);
+      // A run that ended early took as long as it took: an estimate of instructions is not good for it.
+      if (realtime && engine.instructions < this.lookAtClock) this.lookIfDue(engine.instructions);
       if (reason === LEAVE.budget) continue;
       if (reason === LEAVE.attention) {
         this.attention = false;
@@ -351,6 +357,11 @@ export class Host {
     this.hypercalls.execute();
     this.cpu.eip = next;
     this.engine.instructions++;
+  }
+
+  private lookIfDue(count: number): void {
+    const { next } = this.deadlines;
+    if (next !== Infinity && this.clock.now(count) >= next) this.deadlinesChanged = true;
   }
 
   private lookAtDeadlines(count: number): void {

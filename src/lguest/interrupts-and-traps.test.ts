@@ -1,6 +1,7 @@
 import * as S from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
 import { LINUX_3_10 } from './abi/linux-3.10.js';
+import { RealtimeClock } from './clock.js';
 import { ENTRY, enterUser, fixture, handlerOf, NOIRQ, STACK_TOP } from './testing/scripted-engine.js';
 
 const D = LINUX_3_10.data;
@@ -210,4 +211,22 @@ test('interrupts that are pending together are delivered before the next instruc
   host.run(100);
   expect(engine.budgets).toEqual([100]);
   expect(stack(6)).toEqual([handlerOf(37), 0x61, FLAGS, ENTRY, 0x61, FLAGS]);
+});
+
+test('a timer that ran out in real time is delivered after the next hypercall, not after the slice', () => {
+  let ms = 0;
+  const { engine, host, setField } = fixture({ clock: new RealtimeClock(0, () => ms) });
+  setField(D.blockedInterrupts, 0);
+  engine.hypercall(9, 1_000_000);
+  engine.int(0x1f, () => {
+    ms = 2;
+    engine.cpu.setReg(0, 19);
+  });
+  engine.script.push(() => {
+    expect(engine.cpu.eip).toBe(handlerOf(32));
+    engine.instructions++;
+    return LEAVE.budget;
+  });
+  host.run(3);
+  expect(engine.script).toEqual([]);
 });

@@ -60,7 +60,8 @@ export interface Engine {
   instructions: number;
   /**
    * Runs at most `budget` (1 .. 2^30) guest instructions from the CPU state on and returns why it stopped, a value of
-   * LEAVE (`frontend-x86/leave.ts`). `cpuid` and instructions that straddle pages are served inside.
+   * LEAVE (`frontend-x86/leave.ts`). `LEAVE.budget` may come early, but not before the first instruction. `cpuid` and
+   * instructions that straddle pages are served inside.
    */
   run(budget: number): number;
   /** Makes a run in progress return `LEAVE.attention` soon (from a device or signal). */

@@ -13,7 +13,7 @@ import { MachineMemory } from './machine-memory.js';
 import { GuestMmu } from './mmu.js';
 import { segmentsAreFlat } from './mode.js';
 import { RegionCache } from './region-cache.js';
-import { translate, type TranslationRequest } from './translator.js';
+import type { TranslationRequest } from './translator.js';
 
 const VECTOR_GENERAL_PROTECTION = 13;
 const VECTOR_PAGE_FAULT = 14;
@@ -31,6 +31,11 @@ export type Tiers = 'interp' | 'jit' | 'auto';
 
 /** Entries of a block before it is translated. */
 const HEAT: Readonly<Record<Tiers, number>> = { interp: 0x7fffffff, jit: 1, auto: 30000 };
+/**
+ * Code lookups in JavaScript before a run ends early, about half a millisecond of them: a guest that changes its code
+ * all the time is a thousand times slower than what its owner takes for its speed.
+ */
+const MOST_RESOLVES = 256;
 /** About how many guest instructions a region holds at the most; larger functions get slower code from V8. */
 const REGION_INSTRUCTIONS = 300;
 
@@ -54,6 +59,8 @@ export class InterpreterEngine implements Engine {
   private staleTranslations = 0;
   private readonly background = new BackgroundTranslator();
   private attention = false;
+  /** Code lookups in JavaScript in the run in progress. */
+  private resolves = 0;
   /** Instruction count at the end of the budget of the run in progress. */
   private budgetEnd = 0;
 
@@ -116,6 +123,7 @@ export class InterpreterEngine implements Engine {
     }
     this.background.poll();
     this.mmu.selectTlb();
+    this.resolves = 0;
     this.budgetEnd = this.instructions + budget;
     this.setSlot(L.FUEL, budget);
     for (;;) {
@@ -159,7 +167,7 @@ export class InterpreterEngine implements Engine {
   private resolve(): number {
     const { cpu, code } = this;
     const fuel = this.slot(L.FUEL);
-    if (fuel === 0) return this.exit(LEAVE.budget, 0, 0);
+    if (fuel === 0 || ++this.resolves > MOST_RESOLVES) return this.exit(LEAVE.budget, 0, 0);
     // The instruction before set TF: the owner steps from here on.
     if (cpu.get(S.FLAGS_SYSTEM) & S.F_TF && this.instructions + fuel !== this.budgetEnd) {
       return this.exit(LEAVE.budget, 0, 0);
@@ -242,18 +250,11 @@ export class InterpreterEngine implements Engine {
     );
     this.translations++;
     this.translationMilliseconds += performance.now() - from;
-    if (this.tiers === 'jit') this.translateNow({ ...found, pages }, known);
-    else this.translateLater({ ...found, pages }, known);
+    this.translate({ ...found, pages }, known);
+    if (this.tiers === 'jit') this.background.finish();
   }
 
-  private translateNow(request: TranslationRequest, pages: ReadonlyMap<number, CodePageView>): void {
-    const from = performance.now();
-    const translation = translate(request);
-    if (translation) this.regions.install(pages, translation);
-    this.translationMilliseconds += performance.now() - from;
-  }
-
-  private translateLater(request: TranslationRequest, pages: ReadonlyMap<number, CodePageView>): void {
+  private translate(request: TranslationRequest, pages: ReadonlyMap<number, CodePageView>): void {
     // A page that is written meanwhile makes the result worthless.
     let stale = false;
     const dropped = (): void => void (stale = true);
