@@ -1,5 +1,7 @@
 /** How the guest shares the thread with the rest of the program. */
 
+/** What a slice may take at the most, however slow the guest has become. */
+export const LONGEST_SLICE_MILLISECONDS = 4;
 /** The guest runs this long before input, signals and timers get their turn: a typed key must echo within 5 ms. */
 const SLICE_MILLISECONDS = 2;
 const FIRST_SLICE = 200_000;
@@ -14,10 +16,11 @@ export class SliceLength {
 
   /** Tells that `count` instructions took `milliseconds`. */
   measure(count: number, milliseconds: number): void {
-    // Short stretches ended early and say little.
-    if (count < this.instructions / 2 || milliseconds <= 0) return;
+    if (milliseconds <= 0) return;
     const fitting = (count * SLICE_MILLISECONDS) / milliseconds;
-    const next = (this.instructions + fitting) / 2;
+    // Short stretches ended early and say little, unless they took long.
+    if (count < this.instructions / 2 && milliseconds < LONGEST_SLICE_MILLISECONDS) return;
+    const next = fitting < this.instructions ? fitting : (this.instructions + fitting) / 2;
     this.instructions = Math.round(Math.min(Math.max(next, SHORTEST_SLICE), LONGEST_SLICE));
   }
 }

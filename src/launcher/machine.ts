@@ -18,7 +18,7 @@ import type { Device } from './device.js';
 import { layoutDevices, type BusLayout } from './device-bus.js';
 import { FileDisk, MemoryDisk, type Disk } from './disk.js';
 import { EXIT_STATUS, UserError, describeFileError } from './errors.js';
-import { SliceLength, nextTurn, Sleeper } from './event-loop.js';
+import { LONGEST_SLICE_MILLISECONDS, SliceLength, nextTurn, Sleeper } from './event-loop.js';
 import type { Unpack } from './load-bzimage.js';
 import { loadKernel } from './load-kernel.js';
 import { ramBytesOf } from './parse.js';
@@ -262,7 +262,7 @@ export class Machine {
     try {
       if (this.clock.kind === 'realtime') this.deliverInput();
       else this.inputIsNew = false;
-      const event = host.run(budget);
+      const event = host.run(budget, measured && LONGEST_SLICE_MILLISECONDS);
       if (event.kind === 'shutdown') return this.shutdown(event.what, event.message);
       // A guest that went to sleep may have made room for input since.
       return event.kind === 'halted' && this.give() ? undefined : event;
@@ -323,7 +323,10 @@ export class Machine {
 
   private print(bytes: Uint8Array): void {
     const busy = this.options.onConsole?.(bytes);
-    if (busy instanceof Promise) this.outputBusy = busy;
+    if (!(busy instanceof Promise)) return;
+    this.outputBusy = busy;
+    // Before the guest prints more: what is not taken has to be kept.
+    this.powered.host.requestAttention();
   }
 
   /** A slow reader of the output holds the guest, and nobody else; a stop request does not wait for it. */

@@ -195,13 +195,15 @@ export class Host {
   }
 
   /**
-   * Runs the guest for at most `maxInstructions`.
+   * Runs the guest for at most `maxInstructions`, and about `maxMilliseconds` of the host's time: a hypercall may make a
+   * device move megabytes.
    * @throws GuestDeath when the guest cannot go on; every later call throws the same.
    */
-  run(maxInstructions: number): HostEvent {
+  run(maxInstructions: number, maxMilliseconds = Infinity): HostEvent {
     if (this.death !== undefined) throw this.death;
     try {
-      return this.loop(this.engine.instructions + maxInstructions);
+      const stopAt = maxMilliseconds === Infinity ? Infinity : performance.now() + maxMilliseconds;
+      return this.loop(this.engine.instructions + maxInstructions, stopAt);
     } catch (error) {
       if (error instanceof GuestDeath) {
         this.death = error;
@@ -214,7 +216,7 @@ export class Host {
     }
   }
 
-  private loop(end: number): HostEvent {
+  private loop(end: number, stopAt: number): HostEvent {
     const { engine, cpu, traps } = this;
     // While the guest slept or was not run, the host's time went on without instructions.
     const realtime = this.clock.kind === 'realtime';
@@ -244,6 +246,7 @@ export class Host {
         return this.haltedEvent;
       }
       if (count >= end) return BUDGET_EVENT;
+      if (lastCount >= 0 && stopAt !== Infinity && performance.now() >= stopAt) return BUDGET_EVENT;
       if (count !== lastCount) {
         lastCount = count;
         turns = 0;

@@ -220,3 +220,19 @@ test('attention ends a run', () => {
   f.host.requestAttention();
   expect(f.host.run(10)).toEqual({ kind: 'attention' });
 });
+
+test('a run ends when its time is over, however few instructions the hypercalls of the guest leave room for', () => {
+  const { engine, host } = fixture();
+  const start = engine.instructions;
+  for (let i = 0; i < 3; i++) {
+    engine.int(0x1f, () => {
+      engine.cpu.setReg(0, 19);
+      const end = performance.now() + 5;
+      while (performance.now() < end);
+    });
+  }
+  expect(host.run(1_000_000, 1)).toEqual({ kind: 'budget' });
+  expect(engine.instructions).toBe(start + 1);
+  expect(host.run(2, 1000)).toEqual({ kind: 'budget' });
+  expect(engine.instructions).toBe(start + 3);
+});
