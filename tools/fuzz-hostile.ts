@@ -1,10 +1,11 @@
 /**
  * Hostile guests by the thousand: `npm run fuzz:hostile -- [first seed] [runs] [instructions]`. Each runs under the
- * interpreter and the reference engine in virtual time. Ends in budget, sleep, shutdown and GuestDeath are good; any
+ * interpreter (or `--engine=jit`, `--engine=auto`) and the reference engine in virtual time. Ends in budget, sleep, shutdown and GuestDeath are good; any
  * other exception, a hang, growth of memory or a difference between the engines is a bug, and makes the exit status 1.
  */
 import { fileURLToPath } from 'node:url';
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
+import type { EngineKind } from '../src/runtime/create-engine.js';
 import { GuestMaker, Random } from './fuzz/guest.js';
 import { deviceAddresses, FuzzMachine } from './fuzz/machine.js';
 
@@ -18,6 +19,7 @@ interface Job {
   runs: number;
   instructions: number;
   trace: boolean;
+  engine: EngineKind;
 }
 
 type Report = { seed: number; ended: string; problem?: string } | { done: true; growth: number };
@@ -77,7 +79,7 @@ function bytesAt(m: FuzzMachine): string {
 
 function work(job: Job): void {
   const post = (report: Report): void => parentPort!.postMessage(report);
-  const a = new FuzzMachine('interp');
+  const a = new FuzzMachine(job.engine);
   const b = new FuzzMachine('reference');
   let base = 0;
   for (let n = 0; n < job.runs; n++) {
@@ -96,14 +98,15 @@ function work(job: Job): void {
 async function main(): Promise<void> {
   const [first = 1, runs = 2000, instructions = 5000] = process.argv
     .slice(2)
-    .filter((a) => a !== '--trace')
+    .filter((a) => !a.startsWith('--'))
     .map(Number);
   const trace = process.argv.includes('--trace');
+  const engine = (process.argv.find((a) => a.startsWith('--engine='))?.slice(9) ?? 'interp') as EngineKind;
   const ends = new Map<string, number>();
   let bad = 0;
   let next = first;
   while (next < first + runs) {
-    const job: Job = { first: next, runs: first + runs - next, instructions, trace };
+    const job: Job = { first: next, runs: first + runs - next, instructions, trace, engine };
     const worker = new Worker(fileURLToPath(import.meta.url), { workerData: job });
     await new Promise<void>((resolve) => {
       let timer = setTimeout(() => undefined, 0);
