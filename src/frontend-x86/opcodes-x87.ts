@@ -28,7 +28,7 @@ d9/7    fnstcw  m16
 d9:c0+  fld     STi
 d9:c8+  fxch    STi
 d9:d0   fnop    -
-d9:d8+  fstp    STi
+d9:d8+  fstp=fstpnce STi
 d9:e0   fchs    -
 d9:e1   fabs    -
 d9:e4   ftst    -
@@ -70,11 +70,11 @@ db:c0+  fcmovcc=fcmovcc.3  ST0,STi
 db:c8+  fcmovcc=fcmovcc.5  ST0,STi
 db:d0+  fcmovcc=fcmovcc.7  ST0,STi
 db:d8+  fcmovcc=fcmovcc.11 ST0,STi
-db:e0   fneni=fnop   -
-db:e1   fndisi=fnop  -
+db:e0   fneni=fnnop   -
+db:e1   fndisi=fnnop  -
 db:e2   fnclex  -
 db:e3   fninit  -
-db:e4   fnsetpm=fnop -
+db:e4   fnsetpm=fnnop -
 db:e8+  fucomi  ST0,STi
 db:f0+  fcomi   ST0,STi
 dc:c0+  fadd    STi,ST0

@@ -151,6 +151,18 @@ export const STORE_REGISTER = fn('x87_store_register', ['i32'], 'i32', (c, i) =>
   c.return(c.call(COMPLETE, to, mantissaOf(from)));
 });
 
+/** Copies st(0) to st(i); without an exception, an empty one is not copied. */
+export const STORE_UNCHECKED = fn('x87_store_unchecked', ['i32'], 'void', (c, i) => {
+  const from = physical(c, 0);
+  const to = physical(c, i);
+  c.put(R_FLAGS, 0);
+  c.call(SETTLE, C1);
+  c.if(inUse(from), () => {
+    writeRegister(to, mantissaOf(from), seOf(from));
+    c.put(FPU_TAGS, c.get(FPU_TAGS).or(bitOf(to)));
+  });
+});
+
 export const EXCHANGE = fn('x87_exchange', ['i32'], 'void', (c, i) => {
   const p = physical(c, 0);
   const q = physical(c, i);
@@ -282,6 +294,7 @@ export const STACK_FUNCTIONS: readonly IrFunction[] = [
   LOAD_F64,
   LOAD_REGISTER,
   STORE_REGISTER,
+  STORE_UNCHECKED,
   EXCHANGE,
   ...Object.values(BINARY),
   ...Object.values(BINARY_MEMORY),

@@ -73,6 +73,7 @@ import {
   SETTLE,
   STACK_FUNCTIONS,
   STORE_REGISTER,
+  STORE_UNCHECKED,
 } from './x87-stack.js';
 import { TRANSCENDENTAL, TRANSCENDENTAL_FUNCTIONS } from './x87-transcendental.js';
 import { CONSTANT_NAMES, MOVE_IF, SIMPLE, UNARY_FUNCTIONS, constant } from './x87-unary.js';
@@ -223,7 +224,12 @@ function storing(x: Lifter, m: Place, pop: boolean, compute: () => Value, store:
   const { b } = x;
   const v = compute();
   const ok = b.get32(R_OK);
-  b.if(ok, () => store(v));
+  // Also where nothing is stored, the operand must be writable.
+  b.if(
+    ok,
+    () => store(v),
+    () => b.probe(m.address, m.size),
+  );
   m.record();
   b.call(SETTLE, x.c(C1));
   if (pop) popIf(x, ok);
@@ -267,6 +273,13 @@ function fst(pop: boolean): Lift {
       );
     }
   };
+}
+/** D9 D8+i, fstp without the check for an empty register. */
+function fstpnce(x: Lifter, i: Instruction): void {
+  waiting(x);
+  record(x);
+  x.b.call(STORE_UNCHECKED, x.c(st(i, 0, 0)));
+  x.b.call(POP);
 }
 function fist(pop: boolean): Lift {
   return (x, i) => {
@@ -359,6 +372,7 @@ const table: Record<string, Lift> = {
   fbstp,
   fst: fst(false),
   fstp: fst(true),
+  fstpnce,
   fist: fist(false),
   fistp: fist(true),
   fxch: (x, i) => {
@@ -387,6 +401,8 @@ const table: Record<string, Lift> = {
     waiting(x);
     record(x);
   },
+  /** What once was 8087 or 80287 control does nothing, and does not wait. */
+  fnnop: present,
   fwait: (x) => waiting(x),
   fnstsw,
   fnstcw,
