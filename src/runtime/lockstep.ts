@@ -82,7 +82,10 @@ export function stateDigest(cpu: CpuState, reason: number): number {
   return hash | 0;
 }
 
-/** The exits of an engine's runs since `clear`: instruction count, reason and digest of each. */
+/**
+ * The exits of an engine's runs since `clear`: instruction count, reason and digest of each. Exits because the budget
+ * is used up are not among them: engines may end a run early for reasons of their own.
+ */
 export class ExitJournal {
   length = 0;
   counts = new Float64Array(1024);
@@ -97,7 +100,8 @@ export class ExitJournal {
     const run = engine.run.bind(engine);
     engine.run = (budget) => {
       const reason = run(budget);
-      if (reason !== LEAVE.attention) this.add(base + engine.instructions, reason, engine.cpu);
+      if (reason !== LEAVE.attention && reason !== LEAVE.budget)
+        this.add(base + engine.instructions, reason, engine.cpu);
       return reason;
     };
   }
