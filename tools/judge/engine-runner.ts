@@ -211,7 +211,8 @@ export class EngineRunner {
     const outcome: Outcome = {
       regs: Array.from({ length: 8 }, (_, n) => cpu.reg(n)),
       eflags: (cpu.eflags & FLAGS) >>> 0,
-      eip: reason === LEAVE.icebp ? cpu.get(S.EXIT_NEXT) : cpu.eip,
+      // As the processor tells it: behind the instruction, where a one-byte int3 or into ended.
+      eip: trap ? cpu.get(S.EXIT_NEXT) - (reason === LEAVE.trap ? 1 : 0) : cpu.eip,
       selectors: Array.from({ length: 6 }, (_, n) => cpu.selector(n)),
       x87: this.x87(),
       vector: reason === LEAVE.icebp ? VECTOR.debug : vector,

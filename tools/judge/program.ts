@@ -226,8 +226,12 @@ export class ProgramMaker {
     const loaded = this.selector(insn);
     if (loaded !== undefined && !SELECTORS.includes(loaded)) return 'never';
     if (insn.op === 'popf') return this.stackTop() & TF_AND_AC ? 'never' : 'no';
-    // A repeated string operation may take long.
-    if (insn.rep !== 'none' && regs[1]! > 200) return 'never';
+    if (insn.rep !== 'none') {
+      // It may take long, and where it overwrites itself, processors go on with what they fetched.
+      const [count, eip] = [regs[1]!, this.runner.engine.cpu.eip];
+      const reach = (count + 1) * insn.operandSize;
+      if (count > 200 || Math.abs(regs[7]! - eip) <= reach + LONGEST) return 'never';
+    }
     return undefinedFlags(insn.op, counted, bits) === 0 ? 'no' : 'flags';
   }
 
@@ -344,15 +348,25 @@ export class ProgramMaker {
         const bytes = queue.shift();
         if (bytes === undefined || !this.write(eip, bytes)) return this.giveUp();
       } else queue = [];
+      let guard = 0;
       if (imageOffset(eip) >= 0) {
         if (imageOffset(eip + LONGEST - 1) < 0) return this.giveUp();
         const insn = decode(engine.memory.view(eip, LONGEST), 0, LONGEST, true);
         if (insn === 'more') return this.giveUp();
         const taint = this.tainted(insn);
         if (taint === 'never') return this.giveUp();
-        if (taint === 'flags' && !this.write(eip + insn.length, this.defineFlags())) return this.giveUp();
+        if (taint === 'flags') {
+          guard = eip + insn.length;
+          if (!this.write(guard, this.defineFlags())) return this.giveUp();
+        }
       }
       reason = engine.run(1);
+      // What defines the flags must not have been overwritten in the meantime.
+      if (
+        guard > 0 &&
+        engine.memory.read16(guard) !== this.code[guard - START]! + 256 * this.code[guard - START + 1]!
+      )
+        return this.giveUp();
     }
     runner.end();
     const used = this.taken.lastIndexOf(1) + 1;
