@@ -36,8 +36,11 @@ const HEAT: Readonly<Record<Tiers, number>> = { interp: 0x7fffffff, jit: 1, auto
  * all the time is a thousand times slower than what its owner takes for its speed.
  */
 const MOST_RESOLVES = 256;
-/** About how many guest instructions a region holds at the most; larger functions get slower code from V8. */
-const REGION_INSTRUCTIONS = 300;
+/**
+ * About how many guest instructions a region holds at the most; larger functions get slower code from V8. With `jit`
+ * every block that no region enters makes a new one, so what they have in common is translated again and again.
+ */
+const REGION_INSTRUCTIONS: Readonly<Record<Tiers, number>> = { interp: 0, jit: 60, auto: 300 };
 
 /** Guest pages that a region may span. */
 const REGION_PAGES = 16;
@@ -240,7 +243,7 @@ export class InterpreterEngine implements Engine {
         );
       },
       warm: this.code.warmBlocks(first, warm),
-      maxInstructions: REGION_INSTRUCTIONS,
+      maxInstructions: REGION_INSTRUCTIONS[this.tiers],
     });
     const pages = new Map(
       [...known].map(([delta, { pfn, map }]) => [
