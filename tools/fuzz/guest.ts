@@ -133,7 +133,8 @@ export class GuestMaker {
     for (let i = 0; i < 64; i++) view.setUint8(data + HCALL_STATUS + i, r.chance(98) ? 0xff : 0);
     for (let n = 0; n < ROOTS; n++) this.roots.push(this.tables(n));
     this.alias = r.chance(40) ? KERNEL : 0;
-    for (let n = 0; n < CHUNKS; n++) this.chunk(CODE + n * CHUNK_BYTES);
+    // From the last to the first: one may run into the next, whose beginning is the rest of its last instruction then.
+    for (let n = CHUNKS - 1; n >= 0; n--) this.chunk(CODE + n * CHUNK_BYTES);
     for (let n = 0; n < 32; n++) this.handler(HANDLER + n * HANDLER_BYTES);
     return { ram: this.ram, entry: this.prologue(data), pae: this.pae, loose: this.loose };
   }
@@ -275,7 +276,8 @@ export class GuestMaker {
   private chunk(at: number): void {
     const { r } = this;
     const w = new Writer(this.ram, at);
-    const end = at + CHUNK_BYTES - (r.chance(50) ? 5 : 40);
+    const across = (at + CHUNK_BYTES) % PAGE === 0 && r.chance(60);
+    const end = at + CHUNK_BYTES - (across ? 0 : r.chance(50) ? 5 : 40);
     while (w.at < end) this.something(w);
     if (w.at <= at + CHUNK_BYTES - 5 && r.chance(80))
       w.put(0xe9).dword(CODE + r.below(CHUNKS) * CHUNK_BYTES - (w.at + 5));
