@@ -74,7 +74,7 @@ np.ae/3 stmxcsr m32     rare
 np.ae:e8+  lfence=nop  -
 np.ae:f0+  mfence=nop  -
 np.ae:f8+  sfence=nop  -
-np.ae/7    clflush=nop  M8
+np.ae/7    clflush  M8  rare
 af      imul    Gv,Ev
 b0      cmpxchg Eb,Gb   lock rare
 b1      cmpxchg Ev,Gv   lock

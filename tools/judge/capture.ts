@@ -7,7 +7,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { packageRoot } from '../../src/runtime/load-interpreter.js';
-import { VECTOR } from './case.js';
+import { VECTOR, type Case } from './case.js';
+import { instructionOf, memoryAddress } from './compare.js';
 import { baseRegisters, generateCases, type Topic } from './generate.js';
 import { x87Pool } from './x87-state.js';
 import { cpuName, NativeCpu } from './native.js';
@@ -19,6 +20,12 @@ const topics = (positionals.length > 0 ? positionals : ['integer', 'segments', '
 
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
+/** Where the capture program itself lies (see `native.ts`), a case by chance finds memory. */
+function meetsProgram(c: Case): boolean {
+  const address = memoryAddress(instructionOf(c), c);
+  return address !== undefined && address >= 0x59ff0000 && address < 0x5a100000;
+}
+
 const native = new NativeCpu();
 try {
   for (const topic of topics) {
@@ -26,7 +33,7 @@ try {
     const outcomes = await native.run(cases);
     const vectors = cases
       .map((input, n): Vector => ({ input, outcome: outcomes[n]! }))
-      .filter(({ outcome }) => outcome.vector !== VECTOR.stuck);
+      .filter(({ input, outcome }) => outcome.vector !== VECTOR.stuck && !meetsProgram(input));
     const file = encodeVectors(
       {
         cpu: cpuName(),

@@ -164,7 +164,8 @@ export function describe(c: Case, lines: readonly string[]): string {
   );
 }
 
-function memoryAddress(insn: DecodedInstruction, c: Case): number | undefined {
+/** Offset of the memory operand at the start of a case. */
+export function memoryAddress(insn: DecodedInstruction, c: Case): number | undefined {
   const o = insn.shown.find((x) => x.kind === 'mem');
   if (o?.kind !== 'mem') return undefined;
   const reg = (slot: number): number => (slot < 32 ? c.regs[slot >> 2]! : 0);

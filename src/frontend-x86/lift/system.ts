@@ -87,6 +87,8 @@ export const SYSTEM: LiftTable = {
   rdtsc,
   nop: () => undefined,
   pause: () => undefined,
+  /** Faults as a load of a byte does (Intel SDM vol. 2, CLFLUSH). */
+  clflush: (x, i) => void x.read(i.operands[0]!),
   sgdt: storeTable(GDT_LIMIT, GDT_REPORTED_BASE),
   sidt: storeTable(IDT_REPORTED_LIMIT, IDT_REPORTED_BASE),
   sldt: (x, i) => storeSelector(x, i.operands[0]!, LDT_SELECTOR),
