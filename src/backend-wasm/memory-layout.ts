@@ -84,6 +84,10 @@ export const RECORDS = CODE_MAPS + CODE_MAP_COUNT * CODE_MAP_BYTES;
 export const ENTRY_MAPS = 0x4400000;
 export const ENTRY_MAPS_END = 0x4800000;
 export const ENTRY_MAP_ROW_BYTES = 16;
+/** What a row without an entry has for its place. */
+export const EMPTY_PLACE = 0x7fffffff;
+/** A row as the translator gives it. */
+export type EntryRow = readonly [place: number, entry: number] | undefined;
 /** Guest RAM: address = RAM + guest-physical address. */
 export const RAM = 0x4800000;
 export const RECORDS_END = ENTRY_MAPS - 0x10000;

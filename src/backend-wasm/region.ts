@@ -39,7 +39,7 @@ export interface RegionImage {
   /** Places of the entries, by entry number, and the instructions of their blocks. */
   readonly entries: readonly { readonly place: number; readonly instructions: number }[];
   /** Rows of its entry map. */
-  readonly map: readonly EntryRow[];
+  readonly map: readonly L.EntryRow[];
   /** IR functions that it imports (module `env`). */
   readonly imports: readonly string[];
   readonly text?: string;
@@ -417,12 +417,6 @@ function executionEntry(e: Emitter, linear: Expr): Expr {
   return e.add(e.getLocal(TLB, 'i32'), index);
 }
 
-/** A row of a region's entry map. */
-export type EntryRow = readonly [place: number, entry: number] | undefined;
-
-/** What a row without an entry has for its place. */
-export const EMPTY_PLACE = 0x7fffffff;
-
 /** Where a region's entry map has a place, in rows: the same in generated code. */
 function hashOf(place: number, bits: number): number {
   return (Math.imul(place, HASH_FACTOR) >>> (32 - bits)) >>> 0;
@@ -433,9 +427,9 @@ const HASH_FACTOR = 0x9e3779b1 | 0;
  * The hash table in which a region finds computed places that are its own entries: each stands in its row or the one
  * behind. 2^bits rows and one more; an entry for which there is no room even in the largest table is left out.
  */
-function entryMapOf(places: readonly number[]): { bits: number; rows: EntryRow[] } {
+function entryMapOf(places: readonly number[]): { bits: number; rows: L.EntryRow[] } {
   for (let bits = Math.max(2, Math.ceil(Math.log2(2 * places.length))); ; bits++) {
-    const rows = new Array<EntryRow>((1 << bits) + 1).fill(undefined);
+    const rows = new Array<L.EntryRow>((1 << bits) + 1).fill(undefined);
     let full = false;
     places.forEach((place, entry) => {
       const row = hashOf(place, bits);

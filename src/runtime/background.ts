@@ -5,17 +5,21 @@
 import { join } from 'node:path';
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { packageRoot } from './load-interpreter.js';
-import type { WorkerReply, WorkerRequest } from './translation-worker.js';
+import type { WorkerReply, WorkerRequest, WorkerSetup } from './translation-worker.js';
 import type { TranslationRequest } from './translator.js';
 
 /** Most requests under way; hotter code asks again. */
 const MAX_PENDING = 32;
+/** A translation takes milliseconds, loading Binaryen on a busy machine seconds. */
+const MAX_WAIT_MS = 60_000;
 
 export class BackgroundTranslator {
   private worker: Worker | undefined;
   private port: MessagePort | undefined;
   private readonly waiting = new Map<number, (reply: WorkerReply) => void>();
   private nextId = 0;
+  /** Counts the worker's answers. */
+  private readonly answered = new Int32Array(new SharedArrayBuffer(4));
   private failure: Error | undefined;
 
   /** There is enough under way. */
@@ -34,8 +38,9 @@ export class BackgroundTranslator {
 
   private start(): MessagePort {
     const { port1, port2 } = new MessageChannel();
+    const data: WorkerSetup = { port: port2, answered: this.answered };
     this.worker = new Worker(join(packageRoot(), 'dist/src/runtime/translation-worker.js'), {
-      workerData: port2,
+      workerData: data,
       transferList: [port2],
     });
     this.worker.on('error', (error) => (this.failure = error));
@@ -53,7 +58,20 @@ export class BackgroundTranslator {
       const reply = got.message as WorkerReply;
       const done = this.waiting.get(reply.id);
       this.waiting.delete(reply.id);
+      if (reply.error) throw reply.error;
       done?.(reply);
+    }
+  }
+
+  /** Waits until everything that was asked for is done, and hands it out. */
+  finish(): void {
+    while (this.waiting.size > 0) {
+      const before = Atomics.load(this.answered, 0);
+      this.poll();
+      if (this.waiting.size === 0) return;
+      if (Atomics.wait(this.answered, 0, before, MAX_WAIT_MS) === 'timed-out') {
+        throw new Error('the translation worker does not answer');
+      }
     }
   }
 

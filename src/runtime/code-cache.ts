@@ -32,6 +32,9 @@ const MAX_INSTRUCTION = 15;
 const PAIR_KEY = 0x10000;
 /** A countdown that ends after so long that it may as well never. */
 const NEVER_HOT = 0x7fffffff;
+/** After this many drops of a page's code each further one doubles the heat that its blocks need, up to 2^MAX_PATIENCE. */
+const FREE_DROPS = 4;
+const MAX_PATIENCE = 20;
 /** Blocks that are being translated become hot again after this many times the usual. */
 const COOL_FACTOR = 16;
 
@@ -45,6 +48,8 @@ interface CodePage {
   dependents: Set<number>;
   /** Blocks that are entered as regions, by offset. */
   readonly regions: Map<number, RegionPatch>;
+  /** How often its code was dropped: code that changes often is not worth translating often. */
+  drops: number;
   /** Called when the page's code is dropped. */
   readonly onDrop: Set<() => void>;
 }
@@ -140,6 +145,7 @@ export class CodeCache {
       blocks: [],
       dependents: new Set(),
       regions: new Map(),
+      drops: 0,
       onDrop: new Set(),
     };
     this.pageByMap[(this.nextMap - L.CODE_MAPS) / L.CODE_MAP_BYTES] = page;
@@ -164,7 +170,7 @@ export class CodeCache {
     const known = this.memory.i32[at]!;
     if (known !== 0 && this.memory.data.getUint16(known + RECORD_HANDLER, true) !== HANDLER.cross)
       return known;
-    const first = this.allocate();
+    const first = this.allocate(page);
     const end = this.build(first, physical, linear, flat, user, MAX_BLOCK, page);
     if (typeof end !== 'number') return end;
     this.nextRecord = end;
@@ -174,9 +180,11 @@ export class CodeCache {
   }
 
   /** The address for the next block's first record, its entry counter in front of it set. */
-  private allocate(): number {
+  private allocate({ drops }: CodePage): number {
     const first = this.nextRecord - RECORD_HEAT;
-    this.memory.i32[(first + RECORD_HEAT) >> 2] = this.heatThreshold;
+    const patience = Math.max(0, drops - FREE_DROPS);
+    const heat = this.heatThreshold * 2 ** Math.min(patience, MAX_PATIENCE);
+    this.memory.i32[(first + RECORD_HEAT) >> 2] = Math.min(heat, NEVER_HOT);
     return first;
   }
 
@@ -222,7 +230,7 @@ export class CodeCache {
       data.setUint16(record + RECORD_HANDLER, HANDLER.region, true);
       data.setUint16(record + RECORD_ENTRY, id, true);
     }
-    const entry = this.allocate();
+    const entry = this.allocate(page);
     i32[(entry + RECORD_HEAT) >> 2] = NEVER_HOT;
     this.header(entry, HANDLER.region, offset, instructions);
     data.setUint16(entry + RECORD_ENTRY, id, true);
@@ -446,6 +454,7 @@ export class CodeCache {
   }
 
   private retirePage(page: CodePage): void {
+    page.drops++;
     // Regions go first: they put back the handlers that tell the records' sizes.
     const listeners = [...page.onDrop];
     page.onDrop.clear();

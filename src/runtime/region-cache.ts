@@ -1,6 +1,5 @@
 /** The installed regions of a machine: entries, table slots, and what happens when their page changes. */
 import { LRUCache } from 'lru-cache';
-import { EMPTY_PLACE } from '../backend-wasm/region.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import { pageOf } from '../frontend-x86/discover.js';
 import type { CodeCache, CodePageView } from './code-cache.js';
@@ -71,7 +70,7 @@ export class RegionCache {
     this.nextMap += mapBytes;
     translation.map.forEach((row, i) => {
       const at = (map + i * L.ENTRY_MAP_ROW_BYTES) >> 2;
-      this.memory.i32[at] = row ? row[0] : EMPTY_PLACE;
+      this.memory.i32[at] = row ? row[0] : L.EMPTY_PLACE;
       this.memory.i32[at + 1] = row ? row[1] : 0;
       this.memory.i32[at + 2] = row ? pages.get(pageOf(row[0]))!.map : 0;
     });

@@ -2,6 +2,13 @@
 import { type MessagePort, workerData } from 'node:worker_threads';
 import { translate, type Translation, type TranslationRequest } from './translator.js';
 
+/** What the worker is started with. */
+export interface WorkerSetup {
+  readonly port: MessagePort;
+  /** Incremented, and notified, after each answer. */
+  readonly answered: Int32Array;
+}
+
 /** A request and the number to answer it with. */
 export interface WorkerRequest {
   readonly id: number;
@@ -14,13 +21,26 @@ export interface WorkerReply {
   readonly module: WebAssembly.Module | undefined;
   /** Milliseconds spent. */
   readonly spent: number;
+  /** What went wrong: a bug of ours. */
+  readonly error?: Error;
 }
 
-const port = workerData as MessagePort;
-port.on('message', ({ id, request }: WorkerRequest) => {
+const { port, answered } = workerData as WorkerSetup;
+/** Errors travel as answers: whoever waits would not hear of them otherwise. */
+function answer({ id, request }: WorkerRequest): WorkerReply {
   const from = performance.now();
-  const translation = translate(request);
-  const module = translation && new WebAssembly.Module(translation.wasm as BufferSource);
-  const reply: WorkerReply = { id, translation, module, spent: performance.now() - from };
-  port.postMessage(reply);
+  const spent = (): number => performance.now() - from;
+  try {
+    const translation = translate(request);
+    const module = translation && new WebAssembly.Module(translation.wasm as BufferSource);
+    return { id, translation, module, spent: spent() };
+  } catch (error) {
+    return { id, translation: undefined, module: undefined, spent: spent(), error: error as Error };
+  }
+}
+
+port.on('message', (message: WorkerRequest) => {
+  port.postMessage(answer(message));
+  Atomics.add(answered, 0, 1);
+  Atomics.notify(answered, 0);
 });
