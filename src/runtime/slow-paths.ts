@@ -82,8 +82,12 @@ const badEntry = defineFunction('bad_page_table', ['i32', 'i32'], 'void', true, 
   leaveFunction(b, LEAVE.badPageTable, address, entry);
 });
 
-/** (pte address, pte, wanted bits): sets accessed and dirty bits in the guest's table, as a write to its memory. */
-const setBits = defineFunction('set_pte_bits', ['i32', 'i32', 'i32'], 'void', false, (b, at, pte, bits) => {
+/**
+ * (pte address, pte, wanted bits): sets accessed and dirty bits in the guest's table, as a write to its memory. If the
+ * table's page has code, the run ends before the instruction, which will find the bits set: translated code looks for
+ * changes of code only after its own stores.
+ */
+const setBits = defineFunction('set_pte_bits', ['i32', 'i32', 'i32'], 'void', true, (b, at, pte, bits) => {
   const c = new Code(b);
   const want = c.or(pte, bits);
   b.if(b.pure('i32.ne', want, pte), () => {
@@ -91,6 +95,7 @@ const setBits = defineFunction('set_pte_bits', ['i32', 'i32', 'i32'], 'void', fa
     const flags = b.peek8(c.shr(at, 12), L.PAGE_FLAGS);
     b.if(c.and(flags, L.PAGE_HAS_CODE), () => {
       b.call(codeWritten, at, c.k(4));
+      b.put32(EXIT_REASON, c.k(LEAVE.budget));
     });
   });
 });
