@@ -109,8 +109,8 @@ class Search {
 
   private takeOther(): number | undefined {
     for (let next = this.others.shift(); next !== undefined; next = this.others.shift()) {
-      if (this.leaders.has(next)) this.entries.add(next);
-      else if (!this.full) {
+      // What direct jumps reach stays an inner block: entries inside a loop would cost the loop its structure.
+      if (!this.leaders.has(next) && !this.full) {
         this.leaders.add(next);
         this.entries.add(next);
         return next;

@@ -27,13 +27,18 @@ export class BackgroundTranslator {
     return this.waiting.size >= MAX_PENDING;
   }
 
+  /** Starts the worker, so that Binaryen is loaded by the time something is hot. */
+  prepare(): void {
+    this.port ??= this.start();
+  }
+
   /** Asks for a translation; `done` is called by a later `poll`. */
   request(request: TranslationRequest, done: (reply: WorkerReply) => void): void {
-    this.port ??= this.start();
+    this.prepare();
     const id = this.nextId++;
     this.waiting.set(id, done);
     const message: WorkerRequest = { id, request };
-    this.port.postMessage(message);
+    this.port!.postMessage(message);
   }
 
   private start(): MessagePort {

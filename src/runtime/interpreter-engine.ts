@@ -59,6 +59,8 @@ export class InterpreterEngine implements Engine {
   private translations = 0;
   private translationMilliseconds = 0;
   private workerMilliseconds = 0;
+  /** First records of the blocks whose regions are being translated. */
+  private readonly underTranslation = new Set<number>();
   private staleTranslations = 0;
   private readonly background = new BackgroundTranslator();
   private attention = false;
@@ -79,6 +81,7 @@ export class InterpreterEngine implements Engine {
     this.mmu = new GuestMmu(this.memory, this.cpu);
     this.code = new CodeCache(this.memory, this.mmu, options.interpreter.forms, options.interpreter.pairs);
     this.code.heatThreshold = HEAT[this.tiers];
+    if (this.tiers === 'auto') this.background.prepare();
     const env = {
       memory: this.memory.wasm,
       resolve: () => this.resolve(),
@@ -207,7 +210,7 @@ export class InterpreterEngine implements Engine {
     if (record >= L.SCRATCH_RECORDS || this.slot(L.FLAT_MODE) === 0) return;
     const handler = memory.data.getUint16(record, true);
     if (handler === HANDLER.cross || handler === HANDLER.resume || handler === HANDLER.region) return;
-    if (this.tiers === 'auto' && this.background.full) {
+    if (this.tiers === 'auto' && (this.background.full || this.underTranslation.has(record))) {
       this.code.reheat(record);
       return;
     }
@@ -253,15 +256,21 @@ export class InterpreterEngine implements Engine {
     );
     this.translations++;
     this.translationMilliseconds += performance.now() - from;
-    this.translate({ ...found, pages }, known);
+    this.translate(record, { ...found, pages }, known);
     if (this.tiers === 'jit') this.background.finish();
   }
 
-  private translate(request: TranslationRequest, pages: ReadonlyMap<number, CodePageView>): void {
+  private translate(
+    record: number,
+    request: TranslationRequest,
+    pages: ReadonlyMap<number, CodePageView>,
+  ): void {
+    this.underTranslation.add(record);
     // A page that is written meanwhile makes the result worthless.
     let stale = false;
     const dropped = (): void => void (stale = true);
     this.background.request(request, ({ translation, module, spent }) => {
+      this.underTranslation.delete(record);
       this.workerMilliseconds += spent;
       for (const page of pages.values()) page.onDrop.delete(dropped);
       if (stale) this.staleTranslations++;
