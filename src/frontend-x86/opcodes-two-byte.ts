@@ -67,10 +67,6 @@ np.ae/0   fxsave    m512   rare
 np.ae/1   fxrstor   m512   rare
 np.ae/2   ldmxcsr   m32    rare
 np.ae/3   stmxcsr   m32    rare
-np.ae/0 fxsave  m512    rare
-np.ae/1 fxrstor m512    rare
-np.ae/2 ldmxcsr m32     rare
-np.ae/3 stmxcsr m32     rare
 np.ae:e8+  lfence=nop  -
 np.ae:f0+  mfence=nop  -
 np.ae:f8+  sfence=nop  -
