@@ -51,7 +51,9 @@ async function launch(options: LaunchOptions): Promise<number> {
   guestState = () => `guest eip 0x${machine.eip.toString(16)}, ${machine.instructions} instructions`;
   let signalled = (): void => {};
   const anySignal = new Promise<void>((resolve) => (signalled = resolve));
+  let ended = false;
   const onSignal = (signal: NodeJS.Signals): void => {
+    if (ended) return;
     status = SIGNALS[signal as keyof typeof SIGNALS];
     machine.stop(`ended by ${signal}`);
     signalled();
@@ -67,7 +69,8 @@ async function launch(options: LaunchOptions): Promise<number> {
   } finally {
     output.finish();
     terminal.close();
-    for (const signal of Object.keys(SIGNALS)) process.off(signal, onSignal);
+    // The handlers stay: a signal sent again must not cut the way out short.
+    ended = true;
   }
   // Messages start on a line of their own, also when the guest was cut off in its prompt.
   if (terminal.isTerminal && !output.atLineStart) process.stderr.write('\n');
