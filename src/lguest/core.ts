@@ -102,6 +102,8 @@ export class Host {
   private lookAtClock = Infinity;
   private deadlinesChanged = true;
   private emulated = 0;
+  /** How often the engine left for each reason (LEAVE). */
+  private readonly exits = new Float64Array(Object.keys(LEAVE).length);
   private readonly haltedEvent: { kind: 'halted'; until: number | undefined } = {
     kind: 'halted',
     until: undefined,
@@ -262,6 +264,7 @@ export class Host {
         continue;
       }
       const reason = engine.run(budget);
+      this.exits[reason]!++;
       // A run that ended early took as long as it took: an estimate of instructions is not good for it.
       if (realtime && engine.instructions < this.lookAtClock) this.lookIfDue(engine.instructions);
       if (reason === LEAVE.budget) continue;
@@ -278,6 +281,7 @@ export class Host {
     const { engine, cpu } = this;
     const before = engine.instructions;
     const reason = engine.run(1);
+    this.exits[reason]!++;
     if (reason === LEAVE.budget || reason === LEAVE.attention) {
       if (reason === LEAVE.attention) this.attention = true;
       if (engine.instructions !== before && cpu.get(S.INTERRUPT_SHADOW) !== cpu.eip) {
@@ -434,6 +438,7 @@ export class Host {
     traps.trapsDelivered.forEach((value, vector) => put(`trap ${vector}`, value));
     traps.irqsDelivered.forEach((value, irq) => put(`interrupt ${irq}`, value));
     put('emulated instructions', this.emulated);
+    for (const [name, reason] of Object.entries(LEAVE)) put(`exit ${name}`, this.exits[reason]!);
     return result;
   }
 

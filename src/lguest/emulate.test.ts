@@ -24,6 +24,7 @@ test.each([
   expect(f.engine.cpu.eip).toBe(ENTRY + length);
   expect(f.engine.cpu.reg(0)).toBe(eax);
   expect(f.host.counters()['emulated instructions']).toBe(1);
+  expect(f.host.counters()['exit fault']).toBe(1);
 });
 
 test.each([
