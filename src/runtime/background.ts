@@ -14,7 +14,6 @@ const MAX_PENDING = 32;
 const MAX_WAIT_MS = 60_000;
 
 export class BackgroundTranslator {
-  private worker: Worker | undefined;
   private port: MessagePort | undefined;
   private readonly waiting = new Map<number, (reply: WorkerReply) => void>();
   private nextId = 0;
@@ -44,13 +43,13 @@ export class BackgroundTranslator {
   private start(): MessagePort {
     const { port1, port2 } = new MessageChannel();
     const data: WorkerSetup = { port: port2, answered: this.answered };
-    this.worker = new Worker(join(packageRoot(), 'dist/src/runtime/translation-worker.js'), {
+    const worker = new Worker(join(packageRoot(), 'dist/src/runtime/translation-worker.js'), {
       workerData: data,
       transferList: [port2],
     });
-    this.worker.on('error', (error) => (this.failure = error));
+    worker.on('error', (error) => (this.failure = error));
     // Neither may keep the process alive.
-    this.worker.unref();
+    worker.unref();
     port1.unref();
     return port1;
   }
@@ -78,12 +77,5 @@ export class BackgroundTranslator {
         throw new Error('the translation worker does not answer');
       }
     }
-  }
-
-  close(): void {
-    void this.worker?.terminate();
-    this.port?.close();
-    this.port = this.worker = undefined;
-    this.waiting.clear();
   }
 }

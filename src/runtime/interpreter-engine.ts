@@ -42,6 +42,8 @@ const MOST_RESOLVES = 256;
  */
 const REGION_INSTRUCTIONS: Readonly<Record<Tiers, number>> = { interp: 0, jit: 60, auto: 300 };
 
+/** One worker for all machines of the process: a guest that restarts over and over must not leave workers behind. */
+const TRANSLATOR = new BackgroundTranslator();
 /** Guest pages that a region may span. */
 const REGION_PAGES = 16;
 
@@ -62,7 +64,7 @@ export class InterpreterEngine implements Engine {
   /** First records of the blocks whose regions are being translated. */
   private readonly underTranslation = new Set<number>();
   private staleTranslations = 0;
-  private readonly background = new BackgroundTranslator();
+  private readonly background = TRANSLATOR;
   private attention = false;
   /** Code lookups in JavaScript in the run in progress. */
   private resolves = 0;
