@@ -1,6 +1,7 @@
 /**
  * Dead puts: a put all of whose bytes are put again before anything can look at them. Whatever may fault, call, peek
- * or end the block looks at all of them, so flags die only between ops that cannot fault.
+ * or end the block looks at all of them, so flags die only between ops that cannot fault. A store may have hit the code that
+ * runs: then execution goes on elsewhere behind the store's instruction, so all bytes are looked at there too.
  */
 import type { Block } from '../ir.js';
 import { OPS, type OpInfo } from '../ops.js';
@@ -22,14 +23,26 @@ function intersection(a: Dead, b: Dead): Dead {
   return both;
 }
 
+/** Marks (1) the last op of each instruction that stores or calls a function, which may store. */
+function endsOfStores({ ops, marks }: Block): Uint8Array {
+  const ends = new Uint8Array(ops.length);
+  for (let m = 0; m + 1 < marks.length; m++) {
+    const end = marks[m + 1]!.at;
+    for (let i = marks[m]!.at; i < end; i++) if (STORES.has(OPS[ops[i]!.name].effect)) ends[end - 1] = 1;
+  }
+  return ends;
+}
+
 /** Marks (1) in `dropped`, which has an entry per op, the puts that need not happen. */
 export function findDeadPuts(block: Block, dropped: Uint8Array): void {
   const { ops } = block;
   /** Per open structure, walking backwards: what is dead behind it, and at the start of the else part if it has one. */
   const open: { after: Dead; otherwise: Dead | undefined }[] = [];
   let dead: Dead = new Uint8Array(TRACKED);
+  const left = endsOfStores(block);
   for (let i = ops.length - 1; i >= 0; i--) {
     const op = ops[i]!;
+    if (left[i]) clear(dead, 0, TRACKED);
     const access = slotAccess(op);
     if (access !== undefined) {
       const { slot, width, write } = access;
@@ -75,3 +88,4 @@ export function findDeadPuts(block: Block, dropped: Uint8Array): void {
 
 /** Effects of ops after which the state as it is may be seen. */
 const LOOKS: ReadonlySet<OpInfo['effect']> = new Set(['load', 'store', 'fault', 'call', 'peek', 'end']);
+const STORES: ReadonlySet<OpInfo['effect']> = new Set(['store', 'call']);

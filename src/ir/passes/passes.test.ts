@@ -68,6 +68,8 @@ test.each([
   ['a peek', 'put32 40 a\nb = peek32 0 a\nput32 40 a', []],
   ['a poke', 'put32 40 a\npoke32 0 a a\nput32 40 a', [0]],
   ['a guest store', 'put32 40 a\nst32 a a\nput32 40 a', []],
+  ['an instruction that stores', '.mark 0 2\nst32 a a\nput32 40 a\n.mark 2 1\nput32 40 a', []],
+  ['an instruction that does not store', '.mark 0 2\nput32 40 a\n.mark 2 1\nput32 40 a', [0]],
   ['a probe', 'put32 40 a\nprobe 4 a\nput32 40 a', []],
   ['a call', 'put32 40 a\ncall helper\nput32 40 a', []],
   ['overwritten on one way', 'put32 40 a\nif a\nput32 40 a\nend', []],
