@@ -64,6 +64,19 @@ describe('the command', () => {
     expect(death.error).toMatch(/^lguest: guest died at eip 0xc01\w+: unhandled trap 0\n$/);
   });
 
+  test('a death names the place if its symbols are known', async () => {
+    const map = join(folder, 'System.map');
+    const lines = Array.from({ length: 32 }, (_, i) => `${(0xc0100000 + 4096 * i).toString(16)} T page_${i}\n`);
+    writeFileSync(map, lines.join(''));
+    const death = await lguest([`--symbols=${map}`], 'crash\n');
+    expect(death.error).toMatch(
+      /^lguest: guest died at eip 0xc01\w+ \(page_\d+(\+0x\w+)?\): unhandled trap 0\n$/,
+    );
+    const none = await lguest([`--symbols=${join(folder, 'nothing')}`]);
+    expect(none).toMatchObject({ status: 2 });
+    expect(none.error).toMatch(/^lguest: Symbols .* cannot be read: there is no such file\.\n$/);
+  });
+
   test('a guest that nothing can wake does not hang', async () => {
     const result = await lguest([]);
     expect(result.status).toBe(3);

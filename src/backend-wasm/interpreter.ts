@@ -8,6 +8,7 @@ import { type Block, Field, type IrFunction, type Operand } from '../ir/ir.js';
 import { Emitter, type Expr, Locals, type Width } from './binaryen.js';
 import { FunctionTarget, type FunctionTraits, Lowering, type Target, traitsOf } from './lower.js';
 import * as L from './memory-layout.js';
+import { withFunctionName } from './name-section.js';
 import {
   CROSS_BYTES,
   HANDLER,
@@ -372,7 +373,7 @@ export function generateInterpreter(
   e.addExport('run');
   for (const f of functions) e.addExport(f.name);
   const text = options.text ? e.text() : undefined;
-  const wasm = e.finish({ validate: options.validate });
+  const wasm = withFunctionName(e.finish({ validate: options.validate }), 'run', 'interpreter');
   const first = HANDLER.first + pairs.length;
   return {
     wasm,

@@ -45,6 +45,9 @@ export interface RegionImage {
   readonly text?: string;
 }
 
+/** Name of the exported function. */
+export const REGION_EXPORT = 'region';
+
 // Parameters and locals of a region.
 const ENTRY = 0;
 const MAP = 1;
@@ -504,8 +507,8 @@ export function generateRegion(
     e.store(32, e.i32(0), get(FUEL), L.FUEL),
     e.return(get(RESULT)),
   ]);
-  e.addFunction('region', ['i32', 'i32', 'i32'], 'i32', locals, body);
-  e.addExport('region');
+  e.addFunction(REGION_EXPORT, ['i32', 'i32', 'i32'], 'i32', locals, body);
+  e.addExport(REGION_EXPORT);
   const text = options.text ? e.text() : undefined;
   const wasm = e.finish({ validate: options.validate });
   const entries = code.entries.map((n) => {

@@ -167,16 +167,17 @@ export function outline(options: DiscoveryOptions): RegionOutline {
   return { leaders: [...search.leaders].sort((a, b) => a - b), entries: [...search.entries] };
 }
 
-/** Decodes and lifts the blocks of an outline. `bytes`: the 4096 bytes of the page with a delta. */
+/** Decodes and lifts the blocks of an outline. `bytes`: the 4096 bytes of the page with a delta; `passes`: over each block. */
 export function liftRegion(
   region: RegionOutline,
   bytes: (delta: number) => Uint8Array | undefined,
+  passes: (block: Block) => Block = optimize,
 ): Discovery {
   const leaders = new Set(region.leaders);
   const blocks: DiscoveredBlock[] = [];
   const numbers = new Map<number, number>();
   for (const leader of region.leaders) {
-    const block = liftBlock(leader, leaders, bytes);
+    const block = liftBlock(leader, leaders, bytes, passes);
     if (block) {
       numbers.set(leader, blocks.length);
       blocks.push(block);
@@ -193,6 +194,7 @@ function liftBlock(
   start: number,
   leaders: ReadonlySet<number>,
   bytes: (delta: number) => Uint8Array | undefined,
+  passes: (block: Block) => Block,
 ): DiscoveredBlock | undefined {
   const delta = pageOf(start);
   const page = bytes(delta);
@@ -210,5 +212,5 @@ function liftBlock(
     if (endsBlock(insn) || leaders.has(place)) break;
   }
   if (instructions === 0) return undefined;
-  return { start, end: place, instructions, ir: optimize(b.block()) };
+  return { start, end: place, instructions, ir: passes(b.block()) };
 }

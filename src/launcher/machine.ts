@@ -24,6 +24,7 @@ import { loadKernel } from './load-kernel.js';
 import { ramBytesOf } from './parse.js';
 import { asGuestDeath, planBoot, powerOn, type Load, type PoweredMachine } from './power-on.js';
 import { addCounters, type MachineStats } from './stats.js';
+import { elfSymbols, readSymbols, SymbolTable } from './symbols.js';
 import { BlockDevice } from './virtio-block.js';
 import { ConsoleDevice } from './virtio-console.js';
 import { RngDevice, hostRandom, seededRandom } from './virtio-rng.js';
@@ -55,6 +56,11 @@ export interface MachineOptions {
   unpack?: Unpack;
   /** What executes the guest's instructions; default `interp`. */
   engine?: EngineKind;
+  /**
+   * Names of places in the kernel, for messages and profilers: an ELF file or a System.map, its path or its bytes.
+   * Without it those of an ELF kernel.
+   */
+  symbols?: string | Uint8Array;
   /** What the guest prints. If a promise is returned the guest waits for it. */
   onConsole?: (bytes: Uint8Array) => void | Promise<void>;
   /**
@@ -105,6 +111,8 @@ export class Machine {
   exit: MachineExit | undefined;
 
   private readonly load: Load;
+  private readonly symbolSource: () => SymbolTable;
+  private kernelSymbols: SymbolTable | undefined;
   private readonly layout: BusLayout;
   private readonly disks: Disk[];
   private readonly blocks: BlockDevice[];
@@ -135,7 +143,9 @@ export class Machine {
 
   /** Reads and checks everything; no instruction is executed yet. Throws `UserError`. */
   constructor(private readonly options: MachineOptions = {}) {
-    this.load = readLoad(options);
+    const { load, kernelFile } = readLoad(options);
+    this.load = load;
+    this.symbolSource = symbolSource(options.symbols, kernelFile);
     planBoot(this.load);
     this.firstEpoch = epochOf(options);
     const seed = options.seed ?? (options.clock === 'virtual' ? 0 : undefined);
@@ -165,6 +175,11 @@ export class Machine {
   /** eip of the next guest instruction. */
   get eip(): number {
     return this.powered.engine.cpu.eip;
+  }
+
+  /** Names of places in the kernel. */
+  get symbols(): SymbolTable {
+    return (this.kernelSymbols ??= this.symbolSource());
   }
 
   /** Counters so far. */
@@ -268,7 +283,7 @@ export class Machine {
       return event.kind === 'halted' && this.give() ? undefined : event;
     } catch (error) {
       if (!(error instanceof GuestDeath)) throw error;
-      return this.end('death', error.message, EXIT_STATUS.guestDeath);
+      return this.die(error.eip, error.reason);
     } finally {
       const elapsed = performance.now() - began;
       this.busyMilliseconds += elapsed;
@@ -281,6 +296,12 @@ export class Machine {
     if (what === 'panic') return this.end('panic', message, EXIT_STATUS.guestDeath);
     this.restart();
     return undefined;
+  }
+
+  private die(eip: number, reason: string): undefined {
+    const name = this.symbols.nameOf(eip >>> 0);
+    const where = name === undefined ? hex(eip) : `${hex(eip)} (${name})`;
+    return this.end('death', `guest died at eip ${where}: ${reason}`, EXIT_STATUS.guestDeath);
   }
 
   private end(reason: MachineExit['reason'], message: string, status: number): undefined {
@@ -307,7 +328,7 @@ export class Machine {
     const powered = powerOn({
       load: this.load,
       layout: this.layout,
-      engine: this.options.engine ?? 'interp',
+      engine: { kind: this.options.engine ?? 'interp', symbolOf: (eip) => this.symbols.nameOf(eip) },
       clock: this.clock,
       onEarlyConsole: (text) => this.print(Buffer.from(text, 'latin1')),
       log: this.options.log,
@@ -394,11 +415,7 @@ export class Machine {
       const milliseconds = (until - this.powered.host.now()) / 1e6;
       await this.sleeper.sleep(milliseconds);
     } else if (this.inputEnded && this.input.isEmpty) {
-      this.end(
-        'death',
-        `guest died at eip ${hex(this.eip)}: it sleeps with no timer set, there is no more input, and nothing can wake it`,
-        EXIT_STATUS.guestDeath,
-      );
+      this.die(this.eip, 'it sleeps with no timer set, there is no more input, and nothing can wake it');
     } else {
       await this.sleeper.sleep(Infinity);
     }
@@ -427,7 +444,8 @@ function epochOf({ epoch, clock }: MachineOptions): number {
   return epoch?.getTime() ?? (clock === 'virtual' ? DEFAULT_VIRTUAL_EPOCH_MS : Date.now());
 }
 
-function readLoad(options: MachineOptions): Load {
+/** What to load, and the kernel's file. */
+function readLoad(options: MachineOptions): { load: Load; kernelFile: Uint8Array } {
   const isDefault = options.kernel === undefined;
   const ramBytes = ramBytesOf(options.memoryMiB ?? (isDefault ? DEFAULT_GUEST_MEBIBYTES : DEFAULT_MEBIBYTES));
   const kernel = options.kernel ?? join(packageRoot(), 'test', 'roms', 'default', 'default.elf');
@@ -436,12 +454,24 @@ function readLoad(options: MachineOptions): Load {
   const { initrd, args = '' } = options;
   const initrdName = typeof initrd === 'string' ? initrd : 'given as bytes';
   const initrdBytes = typeof initrd === 'string' ? readUserFile('Initrd', initrd) : initrd;
-  return {
+  const load = {
     ramBytes,
     kernel: loadKernel(bytes, name, ramBytes, options.unpack ?? 'host'),
     commandLine: typeof args === 'string' ? args : args.join(' '),
     ...(initrdBytes && { initrd: { bytes: initrdBytes, name: initrdName } }),
   };
+  return { load, kernelFile: bytes };
+}
+
+/** What reads the symbols. Those that are given are checked at once, those of a kernel wait until they are wanted. */
+function symbolSource(given: string | Uint8Array | undefined, kernelFile: Uint8Array): () => SymbolTable {
+  if (given === undefined) return () => new SymbolTable(elfSymbols(kernelFile));
+  const isPath = typeof given === 'string';
+  const table = readSymbols(
+    isPath ? readUserFile('Symbols', given) : given,
+    isPath ? given : 'given as bytes',
+  );
+  return () => table;
 }
 
 /** Reads a file that the user named. Throws `UserError`. */

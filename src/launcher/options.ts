@@ -22,6 +22,7 @@ export interface LaunchOptions {
   unpack: Unpack;
   /** undefined: the machine's default. */
   engine?: EngineKind;
+  symbols?: string;
   stats: boolean;
   json: boolean;
   verbose: boolean;
@@ -90,6 +91,11 @@ const OPTIONS: readonly OptionRow[] = [
     help: 'date of power-on (ISO 8601, or seconds since 1970)',
     group: TIME,
     parse: parseTime,
+  },
+  {
+    flags: '--symbols <file>',
+    help: 'names for messages and profiles: a vmlinux or a System.map',
+    group: REPORTS,
   },
   { flags: '--verbose', help: 'tell what is loaded where, and how the machine ended', group: REPORTS },
   { flags: '--stats', help: 'counters at exit', group: REPORTS },
@@ -173,6 +179,7 @@ export function parseCommandLine(
     rng?: boolean;
     unpack: Unpack;
     engine?: EngineKind;
+    symbols?: string;
     clock: 'realtime' | 'virtual';
     seed?: number;
     time?: Date;
@@ -192,6 +199,7 @@ export function parseCommandLine(
     ...(values.time !== undefined && { epoch: values.time }),
     unpack: values.unpack,
     ...(values.engine !== undefined && { engine: values.engine }),
+    ...(values.symbols !== undefined && { symbols: values.symbols }),
     stats: values.stats ?? false,
     json: values.json ?? false,
     verbose: values.verbose ?? false,

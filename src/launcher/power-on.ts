@@ -3,7 +3,7 @@ import { GDT } from '../backend-wasm/memory-layout.js';
 import type { Clock } from '../lguest/clock.js';
 import { Host } from '../lguest/core.js';
 import { GuestDeath } from '../lguest/death.js';
-import { createEngine, type EngineKind } from '../runtime/create-engine.js';
+import { createEngine, type EngineOptions } from '../runtime/create-engine.js';
 import type { Engine } from '../runtime/engine.js';
 import { bootParameters } from './boot-params.js';
 import { DeviceBus, type BusLayout } from './device-bus.js';
@@ -33,7 +33,7 @@ export function planBoot(load: Load): { pages: Uint8Array; initrd?: { address: n
 export interface PowerOnOptions {
   load: Load;
   layout: BusLayout;
-  engine: EngineKind;
+  engine: Pick<EngineOptions, 'kind' | 'symbolOf'>;
   clock: Clock;
   onEarlyConsole(text: string): void;
   log?: ((line: string) => void) | undefined;
@@ -49,7 +49,7 @@ export interface PoweredMachine {
 export function powerOn(options: PowerOnOptions): PoweredMachine {
   const { load, layout, clock, onEarlyConsole, log } = options;
   const plan = planBoot(load);
-  const engine = makeEngine(load.ramBytes, layout.pages, options.engine);
+  const engine = makeEngine({ ...options.engine, ramBytes: load.ramBytes, devicePages: layout.pages });
   const { memory } = engine;
   let bus: DeviceBus | undefined;
   const host = new Host({
@@ -70,13 +70,15 @@ export function powerOn(options: PowerOnOptions): PoweredMachine {
   return { host, engine };
 }
 
-function makeEngine(ramBytes: number, devicePages: number, kind: EngineKind): Engine {
+function makeEngine(options: EngineOptions): Engine {
   try {
-    return createEngine({ ramBytes, devicePages, kind });
+    return createEngine(options);
   } catch (error) {
     // What `new WebAssembly.Memory` throws when the host refuses.
     if (error instanceof RangeError && /memory/i.test(error.message))
-      throw new UserError(`The host has no room for a guest with ${mebibytes(ramBytes)} MiB of memory.`);
+      throw new UserError(
+        `The host has no room for a guest with ${mebibytes(options.ramBytes)} MiB of memory.`,
+      );
     throw error;
   }
 }

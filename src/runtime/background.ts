@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { packageRoot } from './load-interpreter.js';
 import type { WorkerReply, WorkerRequest, WorkerSetup } from './translation-worker.js';
+import { errorFacts } from './translator-bug.js';
 import type { TranslationRequest } from './translator.js';
 
 /** Most requests under way; hotter code asks again. */
@@ -17,8 +18,8 @@ export class BackgroundTranslator {
   private port: MessagePort | undefined;
   private readonly waiting = new Map<number, (reply: WorkerReply) => void>();
   private nextId = 0;
-  /** Counts the worker's answers. */
-  private readonly answered = new Int32Array(new SharedArrayBuffer(4));
+  /** The worker's answers so far, and whether it has ended. */
+  private readonly answered = new Int32Array(new SharedArrayBuffer(8));
   private failure: Error | undefined;
 
   /** There is enough under way. */
@@ -54,17 +55,29 @@ export class BackgroundTranslator {
     return port1;
   }
 
-  /** Hands out what is finished. Throws what went wrong in the worker, which is a bug of ours. */
+  /**
+   * Hands out what is finished; what went wrong with a request is told to whoever made it. Throws what went wrong with
+   * the worker as a whole.
+   */
   poll(): void {
     if (this.port === undefined) return;
-    if (this.failure) throw this.failure;
     for (let got = receiveMessageOnPort(this.port); got; got = receiveMessageOnPort(this.port)) {
       const reply = got.message as WorkerReply;
       const done = this.waiting.get(reply.id);
       this.waiting.delete(reply.id);
-      if (reply.error) throw reply.error;
       done?.(reply);
     }
+    if (Atomics.load(this.answered, 1) !== 0) this.failure ??= new Error('the translation worker has ended');
+    if (this.failure) this.fail(this.failure);
+  }
+
+  /** The worker will not answer: whoever waits longest is told. */
+  private fail(failure: Error): void {
+    for (const [id, done] of this.waiting) {
+      this.waiting.delete(id);
+      done({ id, translation: undefined, module: undefined, spent: 0, error: errorFacts(failure) });
+    }
+    throw failure;
   }
 
   /** Waits until everything that was asked for is done, and hands it out. */
@@ -74,7 +87,7 @@ export class BackgroundTranslator {
       this.poll();
       if (this.waiting.size === 0) return;
       if (Atomics.wait(this.answered, 0, before, MAX_WAIT_MS) === 'timed-out') {
-        throw new Error('the translation worker does not answer');
+        this.fail(new Error('the translation worker does not answer'));
       }
     }
   }

@@ -66,7 +66,7 @@ interface RegionPatch {
 }
 
 /** A page as the translator's owner sees it. */
-export type CodePageView = Pick<CodePage, 'pfn' | 'map' | 'onDrop'>;
+export type CodePageView = Pick<CodePage, 'pfn' | 'map' | 'onDrop' | 'drops'>;
 
 /** How a field gets into a record. */
 interface FieldPlan {
@@ -180,12 +180,16 @@ export class CodeCache {
   }
 
   /** The address for the next block's first record, its entry counter in front of it set. */
-  private allocate({ drops }: CodePage): number {
+  private allocate(page: CodePage): number {
     const first = this.nextRecord - RECORD_HEAT;
-    const patience = Math.max(0, drops - FREE_DROPS);
-    const heat = this.heatThreshold * 2 ** Math.min(patience, MAX_PATIENCE);
-    this.memory.i32[(first + RECORD_HEAT) >> 2] = Math.min(heat, NEVER_HOT);
+    this.memory.i32[(first + RECORD_HEAT) >> 2] = this.heatOf(page);
     return first;
+  }
+
+  /** How often a block of the page has to be entered to be hot. */
+  heatOf({ drops }: Pick<CodePage, 'drops'>): number {
+    const patience = Math.max(0, drops - FREE_DROPS);
+    return Math.min(this.heatThreshold * 2 ** Math.min(patience, MAX_PATIENCE), NEVER_HOT);
   }
 
   /** The page that the code map at this address belongs to. */

@@ -1,6 +1,6 @@
 /** Makes the engine of a machine. */
 import type { Engine } from './engine.js';
-import { InterpreterEngine, type Tiers } from './interpreter-engine.js';
+import { InterpreterEngine, type SymbolOf, type Tiers } from './interpreter-engine.js';
 import { loadInterpreter } from './load-interpreter.js';
 import { ReferenceEngine } from './reference-engine.js';
 
@@ -16,9 +16,12 @@ export interface EngineOptions {
   readonly devicePages: number;
   /** Default `interp`. */
   readonly kind?: EngineKind;
+  /** Name of the place at an eip, if it has one: for profilers and reports. */
+  readonly symbolOf?: SymbolOf;
 }
 
-export function createEngine({ ramBytes, devicePages, kind = 'interp' }: EngineOptions): Engine {
+export function createEngine({ kind = 'interp', ...options }: EngineOptions): Engine {
+  const { ramBytes, devicePages } = options;
   if (kind === 'reference') return new ReferenceEngine({ ramBytes, devicePages });
-  return new InterpreterEngine({ ramBytes, devicePages, interpreter: loadInterpreter(), tiers: kind });
+  return new InterpreterEngine({ ...options, interpreter: loadInterpreter(), tiers: kind });
 }

@@ -12,8 +12,9 @@ import { BadPageTable, type Engine } from './engine.js';
 import { MachineMemory } from './machine-memory.js';
 import { GuestMmu } from './mmu.js';
 import { segmentsAreFlat } from './mode.js';
-import { RegionCache } from './region-cache.js';
-import type { TranslationRequest } from './translator.js';
+import { RegionCache, snapshot } from './region-cache.js';
+import { errorFacts, regionName, regionsOnStack, TranslatorBug } from './translator-bug.js';
+import type { RegionOrigin, Translation, TranslationRequest } from './translator.js';
 
 const VECTOR_GENERAL_PROTECTION = 13;
 const VECTOR_PAGE_FAULT = 14;
@@ -28,6 +29,9 @@ export interface InterpreterModule {
 
 /** Which tiers run: `interp` the interpreter alone; `jit` every block as a region from its first run; `auto` hot ones. */
 export type Tiers = 'interp' | 'jit' | 'auto';
+
+/** The name of the place at an eip. */
+export type SymbolOf = (eip: number) => string | undefined;
 
 /** Entries of a block before it is translated. */
 const HEAT: Readonly<Record<Tiers, number>> = { interp: 0x7fffffff, jit: 1, auto: 30000 };
@@ -58,6 +62,7 @@ export class InterpreterEngine implements Engine {
   private readonly runWasm: () => number;
   private readonly regions: RegionCache;
   private readonly tiers: Tiers;
+  private readonly symbolOf: SymbolOf | undefined;
   private translations = 0;
   private translationMilliseconds = 0;
   private workerMilliseconds = 0;
@@ -76,7 +81,9 @@ export class InterpreterEngine implements Engine {
     devicePages: number;
     interpreter: InterpreterModule;
     tiers?: Tiers;
+    symbolOf?: SymbolOf;
   }) {
+    this.symbolOf = options.symbolOf;
     this.tiers = options.tiers ?? 'interp';
     this.memory = new MachineMemory(options.ramBytes, options.devicePages);
     this.cpu = new CpuState(this.memory.data);
@@ -140,7 +147,12 @@ export class InterpreterEngine implements Engine {
       this.setSlot(L.PAGE_BASE, this.cpu.eip - offset);
       this.memory.i32[L.START_RECORD >> 2] = HANDLER.resume | (offset << 16);
       this.memory.i32[(L.START_RECORD >> 2) + 1] = 0;
-      const reason = this.runWasm();
+      let reason: number;
+      try {
+        reason = this.runWasm();
+      } catch (error) {
+        throw this.asBug(error);
+      }
       this.instructions = this.budgetEnd - this.slot(L.FUEL);
       if (reason !== LEAVE.cpuid) return reason;
       this.serveCpuid();
@@ -236,8 +248,9 @@ export class InterpreterEngine implements Engine {
     const first = view(0);
     if (first === undefined) return;
     known.set(0, first);
+    const start = memory.data.getUint16(record + RECORD_OFFSET, true);
     const found = outline({
-      start: memory.data.getUint16(record + RECORD_OFFSET, true),
+      start,
       page: (delta) => {
         const page = view(delta);
         return (
@@ -250,36 +263,65 @@ export class InterpreterEngine implements Engine {
       warm: this.code.warmBlocks(first, warm),
       maxInstructions: REGION_INSTRUCTIONS[this.tiers],
     });
-    const pages = new Map(
-      [...known].map(([delta, { pfn, map }]) => [
-        delta,
-        { bytes: memory.view(pfn * 4096, 4096).slice(), codeMap: map },
-      ]),
-    );
+    const eip = this.slot(L.PAGE_BASE) + start;
+    const origin: RegionOrigin = {
+      ...found,
+      name: regionName(eip, this.symbolOf?.(eip >>> 0)),
+      linear,
+      start,
+      heat: this.code.heatOf(first),
+      instructions: this.instructions,
+    };
     this.translations++;
     this.translationMilliseconds += performance.now() - from;
-    this.translate(record, { ...found, pages }, known);
+    this.translate(record, origin, known);
     if (this.tiers === 'jit') this.background.finish();
   }
 
-  private translate(
-    record: number,
-    request: TranslationRequest,
-    pages: ReadonlyMap<number, CodePageView>,
-  ): void {
+  private translate(record: number, origin: RegionOrigin, pages: ReadonlyMap<number, CodePageView>): void {
+    const { leaders, entries, name } = origin;
+    const request: TranslationRequest = { leaders, entries, name, pages: snapshot(this.memory, pages) };
     this.underTranslation.add(record);
     // A page that is written meanwhile makes the result worthless.
     let stale = false;
     const dropped = (): void => void (stale = true);
-    this.background.request(request, ({ translation, module, spent }) => {
+    this.background.request(request, ({ translation, module, spent, error }) => {
       this.underTranslation.delete(record);
       this.workerMilliseconds += spent;
       for (const page of pages.values()) page.onDrop.delete(dropped);
+      if (error) throw new TranslatorBug('translating', error, [{ origin, request }]);
       if (stale) this.staleTranslations++;
-      else if (translation) this.regions.install(pages, translation, module);
+      else if (translation) this.install(pages, translation, origin, module);
     });
     for (const page of pages.values()) page.onDrop.add(dropped);
-    for (const place of request.leaders) this.code.cool(pages.get(pageOf(place))!, place & 0xfff);
+    for (const place of leaders) this.code.cool(pages.get(pageOf(place))!, place & 0xfff);
+  }
+
+  private install(
+    pages: ReadonlyMap<number, CodePageView>,
+    translation: Translation,
+    origin: RegionOrigin,
+    module: WebAssembly.Module | undefined,
+  ): void {
+    try {
+      this.regions.install(pages, translation, origin, module);
+    } catch (error) {
+      const { leaders, entries, name } = origin;
+      const request = { leaders, entries, name, pages: snapshot(this.memory, pages) };
+      throw new TranslatorBug('installing', errorFacts(error), [{ origin, request }]);
+    }
+  }
+
+  /** What to throw for an error that came out of generated code. */
+  private asBug(error: unknown): unknown {
+    if (!(error instanceof WebAssembly.RuntimeError)) return error;
+    const all = [...this.regions.regions()];
+    const suspects = regionsOnStack(error.stack).flatMap((name) => all.filter((r) => r.origin.name === name));
+    return new TranslatorBug(
+      'running',
+      errorFacts(error),
+      suspects.map((region) => ({ origin: region.origin, request: this.regions.requestOf(region) })),
+    );
   }
 
   counters(): Record<string, number> {

@@ -4,7 +4,7 @@ import * as L from '../backend-wasm/memory-layout.js';
 import { pageOf } from '../frontend-x86/discover.js';
 import type { CodeCache, CodePageView } from './code-cache.js';
 import type { MachineMemory } from './machine-memory.js';
-import type { Translation } from './translator.js';
+import type { RegionOrigin, Translation, TranslationRequest } from './translator.js';
 
 /** Bounds, in one place. */
 export const REGION_LIMITS = {
@@ -14,16 +14,33 @@ export const REGION_LIMITS = {
   codeBytes: 48 * 1024 * 1024,
 } as const;
 
-interface Region {
+/** An installed region. */
+export interface Region {
+  readonly origin: RegionOrigin;
   readonly slot: number;
   readonly bytes: number;
   readonly entries: readonly { readonly page: CodePageView; readonly offset: number }[];
+  /** All that it was made from, by page delta. */
+  readonly pagesByDelta: ReadonlyMap<number, CodePageView>;
   readonly pages: readonly CodePageView[];
   readonly drop: () => void;
 }
 
 /** Room for the record of an entry. */
 const ENTRY_RECORD_BYTES = 16;
+
+/** A copy of the pages, to translate from. */
+export function snapshot(
+  memory: MachineMemory,
+  pages: ReadonlyMap<number, CodePageView>,
+): TranslationRequest['pages'] {
+  return new Map(
+    [...pages].map(([delta, { pfn, map }]) => [
+      delta,
+      { bytes: memory.view(pfn * 4096, 4096).slice(), codeMap: map },
+    ]),
+  );
+}
 
 export class RegionCache {
   private readonly live: LRUCache<number, Region>;
@@ -52,6 +69,7 @@ export class RegionCache {
   install(
     pages: ReadonlyMap<number, CodePageView>,
     translation: Translation,
+    origin: RegionOrigin,
     module = new WebAssembly.Module(translation.wasm as BufferSource),
   ): boolean {
     const { entries } = translation;
@@ -83,6 +101,8 @@ export class RegionCache {
     this.nextEntry += entries.length;
     const placed = entries.map(({ place }) => ({ page: pages.get(pageOf(place))!, offset: place & 0xfff }));
     const installed: Region = {
+      origin,
+      pagesByDelta: pages,
       slot,
       bytes: translation.wasm.length,
       entries: placed,
@@ -110,6 +130,17 @@ export class RegionCache {
     for (const { page, offset } of region.entries) this.code.leaveRegionAt(page, offset, region.slot);
     this.table.set(region.slot, null);
     this.freeSlots.push(region.slot);
+  }
+
+  /** What a region would be translated from now: the same, unless its pages are being written. */
+  requestOf({ origin, pagesByDelta }: Region): TranslationRequest {
+    const { leaders, entries, name } = origin;
+    return { leaders, entries, name, pages: snapshot(this.memory, pagesByDelta) };
+  }
+
+  /** All regions, the last used first. */
+  regions(): Iterable<Region> {
+    return this.live.values();
   }
 
   get size(): number {

@@ -1,11 +1,12 @@
 /** The worker that translates in the background: requests in, translations with their compiled modules out. */
 import { type MessagePort, workerData } from 'node:worker_threads';
+import { type ErrorFacts, errorFacts } from './translator-bug.js';
 import { translate, type Translation, type TranslationRequest } from './translator.js';
 
 /** What the worker is started with. */
 export interface WorkerSetup {
   readonly port: MessagePort;
-  /** Incremented, and notified, after each answer. */
+  /** [0] incremented, and notified, after each answer; [1] set when the worker ends. */
   readonly answered: Int32Array;
 }
 
@@ -22,7 +23,7 @@ export interface WorkerReply {
   /** Milliseconds spent. */
   readonly spent: number;
   /** What went wrong: a bug of ours. */
-  readonly error?: Error;
+  readonly error?: ErrorFacts;
 }
 
 const { port, answered } = workerData as WorkerSetup;
@@ -35,9 +36,14 @@ function answer({ id, request }: WorkerRequest): WorkerReply {
     const module = translation && new WebAssembly.Module(translation.wasm as BufferSource);
     return { id, translation, module, spent: spent() };
   } catch (error) {
-    return { id, translation: undefined, module: undefined, spent: spent(), error: error as Error };
+    return { id, translation: undefined, module: undefined, spent: spent(), error: errorFacts(error) };
   }
 }
+
+process.on('exit', () => {
+  Atomics.store(answered, 1, 1);
+  Atomics.notify(answered, 0);
+});
 
 port.on('message', (message: WorkerRequest) => {
   port.postMessage(answer(message));

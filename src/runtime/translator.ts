@@ -2,7 +2,8 @@
 import { liftRegion, pageOf, type RegionOutline } from '../frontend-x86/discover.js';
 import { FUNCTIONS } from '../frontend-x86/lift/functions.js';
 import { traitsOf } from '../backend-wasm/lower.js';
-import { generateRegion, type RegionImage } from '../backend-wasm/region.js';
+import { withFunctionName } from '../backend-wasm/name-section.js';
+import { generateRegion, REGION_EXPORT, type RegionImage } from '../backend-wasm/region.js';
 import { MODE_CHANGED_FUNCTION } from './mode.js';
 import { SLOW_PATHS } from './slow-paths.js';
 
@@ -20,6 +21,21 @@ export interface Translation extends RegionImage {
 export interface TranslationRequest extends RegionOutline {
   /** By page delta: the page's 4096 bytes and the address of its code map. */
   readonly pages: ReadonlyMap<number, { readonly bytes: Uint8Array; readonly codeMap: number }>;
+  /** What profilers and stack traces call it. */
+  readonly name: string;
+}
+
+/** How a region came to be: stays with it, for reports. */
+export interface RegionOrigin extends RegionOutline {
+  readonly name: string;
+  /** Linear address of the page that discovery started in, whose delta is 0. */
+  readonly linear: number;
+  /** Offset in that page of the block that became hot. */
+  readonly start: number;
+  /** How often a block of that page had to be entered to be hot. */
+  readonly heat: number;
+  /** Guest instructions executed by then, to a run's precision. */
+  readonly instructions: number;
 }
 
 /** Translates a region; undefined if there is nothing to translate. */
@@ -43,5 +59,6 @@ export function translate(
     const last = block.end - 1 - delta * 4096;
     for (let line = first >> 6; line <= last >> 6; line++) bits[line >> 5]! |= 1 << (line & 31);
   }
-  return { ...image, instructions, blocks: found.blocks.length, lines };
+  const wasm = withFunctionName(image.wasm, REGION_EXPORT, request.name);
+  return { ...image, wasm, instructions, blocks: found.blocks.length, lines };
 }
