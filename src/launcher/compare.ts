@@ -54,6 +54,7 @@ export class Side {
       disks: (options.machine.disks ?? []).map(withoutChanges),
       clock: 'virtual',
       engine: kind,
+      punctual: true,
       onConsole: (bytes) => void this.console.push(bytes.slice()),
       onPowerOn: (engine) => {
         if ((this.current as Engine | undefined) !== undefined) this.base += this.current.instructions;

@@ -61,6 +61,11 @@ export interface MachineOptions {
    * Without it those of an ELF kernel.
    */
   symbols?: string | Uint8Array;
+  /**
+   * With `auto`, translations are installed at instruction counts that depend on the guest alone; the guest waits for
+   * those that are late. For comparisons. Default false.
+   */
+  punctual?: boolean;
   /** What the guest prints. If a promise is returned the guest waits for it. */
   onConsole?: (bytes: Uint8Array) => void | Promise<void>;
   /**
@@ -328,7 +333,11 @@ export class Machine {
     const powered = powerOn({
       load: this.load,
       layout: this.layout,
-      engine: { kind: this.options.engine ?? 'interp', symbolOf: (eip) => this.symbols.nameOf(eip) },
+      engine: {
+        kind: this.options.engine ?? 'interp',
+        punctual: this.options.punctual ?? false,
+        symbolOf: (eip) => this.symbols.nameOf(eip),
+      },
       clock: this.clock,
       onEarlyConsole: (text) => this.print(Buffer.from(text, 'latin1')),
       log: this.options.log,

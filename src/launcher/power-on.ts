@@ -33,7 +33,7 @@ export function planBoot(load: Load): { pages: Uint8Array; initrd?: { address: n
 export interface PowerOnOptions {
   load: Load;
   layout: BusLayout;
-  engine: Pick<EngineOptions, 'kind' | 'symbolOf'>;
+  engine: Pick<EngineOptions, 'kind' | 'symbolOf' | 'punctual'>;
   clock: Clock;
   onEarlyConsole(text: string): void;
   log?: ((line: string) => void) | undefined;

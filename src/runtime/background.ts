@@ -10,11 +10,28 @@ import { errorFacts } from './translator-bug.js';
 import type { TranslationRequest } from './translator.js';
 
 /** Most requests under way; hotter code asks again. */
-const MAX_PENDING = 32;
+export const MAX_PENDING = 32;
 /** A translation takes milliseconds, loading Binaryen on a busy machine seconds. */
 const MAX_WAIT_MS = 60_000;
 
-export class BackgroundTranslator {
+/** Who translates for an engine. */
+export interface TranslationService {
+  /** There is enough under way. */
+  readonly full: boolean;
+  /** Something may be asked for soon. */
+  prepare(): void;
+  /** Asks for a translation; `done` is called by a later `poll` or `finish`. */
+  request(request: TranslationRequest, done: (reply: WorkerReply) => void): void;
+  /**
+   * Hands out what is finished; what went wrong with a request is told to whoever made it. Throws what went wrong with
+   * the service as a whole.
+   */
+  poll(): void;
+  /** Waits until everything that was asked for is done, and hands it out. */
+  finish(): void;
+}
+
+export class BackgroundTranslator implements TranslationService {
   private port: MessagePort | undefined;
   private readonly waiting = new Map<number, (reply: WorkerReply) => void>();
   private nextId = 0;
@@ -22,7 +39,6 @@ export class BackgroundTranslator {
   private readonly answered = new Int32Array(new SharedArrayBuffer(8));
   private failure: Error | undefined;
 
-  /** There is enough under way. */
   get full(): boolean {
     return this.waiting.size >= MAX_PENDING;
   }
@@ -32,7 +48,6 @@ export class BackgroundTranslator {
     this.port ??= this.start();
   }
 
-  /** Asks for a translation; `done` is called by a later `poll`. */
   request(request: TranslationRequest, done: (reply: WorkerReply) => void): void {
     this.prepare();
     const id = this.nextId++;
@@ -55,10 +70,6 @@ export class BackgroundTranslator {
     return port1;
   }
 
-  /**
-   * Hands out what is finished; what went wrong with a request is told to whoever made it. Throws what went wrong with
-   * the worker as a whole.
-   */
   poll(): void {
     if (this.port === undefined) return;
     for (let got = receiveMessageOnPort(this.port); got; got = receiveMessageOnPort(this.port)) {
@@ -80,7 +91,6 @@ export class BackgroundTranslator {
     throw failure;
   }
 
-  /** Waits until everything that was asked for is done, and hands it out. */
   finish(): void {
     while (this.waiting.size > 0) {
       const before = Atomics.load(this.answered, 0);

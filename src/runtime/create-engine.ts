@@ -1,6 +1,6 @@
 /** Makes the engine of a machine. */
 import type { Engine } from './engine.js';
-import { InterpreterEngine, type SymbolOf, type Tiers } from './interpreter-engine.js';
+import { InterpreterEngine, type TierOptions, type Tiers } from './interpreter-engine.js';
 import { loadInterpreter } from './load-interpreter.js';
 import { ReferenceEngine } from './reference-engine.js';
 
@@ -9,15 +9,13 @@ export type EngineKind = Tiers | 'reference';
 /** All of them, for those who let a user choose. */
 export const ENGINE_KINDS: readonly EngineKind[] = ['interp', 'jit', 'auto', 'reference'];
 
-export interface EngineOptions {
+export interface EngineOptions extends TierOptions {
   /** Bytes of guest RAM: 4096 .. 2 GiB, a multiple of 4096. */
   readonly ramBytes: number;
   /** 4-KiB device pages above RAM. */
   readonly devicePages: number;
   /** Default `interp`. */
   readonly kind?: EngineKind;
-  /** Name of the place at an eip, if it has one: for profilers and reports. */
-  readonly symbolOf?: SymbolOf;
 }
 
 export function createEngine({ kind = 'interp', ...options }: EngineOptions): Engine {

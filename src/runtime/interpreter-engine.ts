@@ -5,13 +5,14 @@ import { outline, pageOf } from '../frontend-x86/discover.js';
 import type { InterpreterForm, InterpreterPair } from '../backend-wasm/interpreter.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import { HANDLER, RECORD_LEFT, RECORD_OFFSET } from '../backend-wasm/record.js';
-import { BackgroundTranslator } from './background.js';
+import { BackgroundTranslator, type TranslationService } from './background.js';
 import { CODE_BASE, CodeCache, type CodePageView } from './code-cache.js';
 import { CpuState } from './cpu.js';
 import { BadPageTable, type Engine } from './engine.js';
 import { MachineMemory } from './machine-memory.js';
 import { GuestMmu } from './mmu.js';
 import { segmentsAreFlat } from './mode.js';
+import { PunctualTranslator } from './punctual-translator.js';
 import { RegionCache, snapshot } from './region-cache.js';
 import { errorFacts, regionName, regionsOnStack, TranslatorBug } from './translator-bug.js';
 import type { RegionOrigin, Translation, TranslationRequest } from './translator.js';
@@ -51,6 +52,18 @@ const TRANSLATOR = new BackgroundTranslator();
 /** Guest pages that a region may span. */
 const REGION_PAGES = 16;
 
+/** How an engine with tiers goes about it. */
+export interface TierOptions {
+  /** Name of the place at an eip, if it has one: for profilers and reports. */
+  readonly symbolOf?: SymbolOf;
+  /** Entries of a block before it is translated: 1 .. 2^31 - 1. Default by `Tiers`. */
+  readonly heat?: number;
+  /** Installs translations at repeatable instruction counts; see `PunctualTranslator`. Default false. */
+  readonly punctual?: boolean;
+  /** Who translates; by default the worker that all machines of the process share. */
+  readonly translator?: TranslationService;
+}
+
 export class InterpreterEngine implements Engine {
   readonly cpu: CpuState;
   readonly memory: MachineMemory;
@@ -69,27 +82,34 @@ export class InterpreterEngine implements Engine {
   /** First records of the blocks whose regions are being translated. */
   private readonly underTranslation = new Set<number>();
   private staleTranslations = 0;
-  private readonly background = TRANSLATOR;
+  private readonly heat: number;
+  private readonly background: TranslationService;
   private attention = false;
   /** Code lookups in JavaScript in the run in progress. */
   private resolves = 0;
   /** Instruction count at the end of the budget of the run in progress. */
   private budgetEnd = 0;
 
-  constructor(options: {
-    ramBytes: number;
-    devicePages: number;
-    interpreter: InterpreterModule;
-    tiers?: Tiers;
-    symbolOf?: SymbolOf;
-  }) {
+  constructor(
+    options: TierOptions & {
+      ramBytes: number;
+      devicePages: number;
+      interpreter: InterpreterModule;
+      tiers?: Tiers;
+    },
+  ) {
     this.symbolOf = options.symbolOf;
     this.tiers = options.tiers ?? 'interp';
+    this.heat = options.heat ?? HEAT[this.tiers];
+    const translator = options.translator ?? TRANSLATOR;
+    this.background = options.punctual
+      ? new PunctualTranslator(translator, () => this.instructions)
+      : translator;
     this.memory = new MachineMemory(options.ramBytes, options.devicePages);
     this.cpu = new CpuState(this.memory.data);
     this.mmu = new GuestMmu(this.memory, this.cpu);
     this.code = new CodeCache(this.memory, this.mmu, options.interpreter.forms, options.interpreter.pairs);
-    this.code.heatThreshold = HEAT[this.tiers];
+    this.code.heatThreshold = this.heat;
     if (this.tiers === 'auto') this.background.prepare();
     const env = {
       memory: this.memory.wasm,
@@ -231,7 +251,7 @@ export class InterpreterEngine implements Engine {
     const from = performance.now();
     const linear = (this.slot(L.PAGE_BASE) + this.cpu.get(CODE_BASE)) >>> 0;
     const known = new Map<number, CodePageView>();
-    const warm = HEAT[this.tiers] >> 3;
+    const warm = this.heat >> 3;
     const view = (delta: number): CodePageView | undefined => {
       const page = known.get(delta);
       if (page) return page;

@@ -1,0 +1,37 @@
+/** A translator whose translations arrive when the test says so; the real worker makes them. */
+import { BackgroundTranslator, type TranslationService } from '../background.js';
+import type { WorkerReply } from '../translation-worker.js';
+import type { TranslationRequest } from '../translator.js';
+
+/** One worker for all tests of a file. */
+const WORKER = new BackgroundTranslator();
+
+interface Held {
+  readonly request: TranslationRequest;
+  readonly done: (reply: WorkerReply) => void;
+  reply?: WorkerReply;
+}
+
+export class HeldTranslator implements TranslationService {
+  readonly full = false;
+  /** What was asked for and not delivered. */
+  readonly held: Held[] = [];
+
+  prepare(): void {
+    WORKER.prepare();
+  }
+  request(request: TranslationRequest, done: (reply: WorkerReply) => void): void {
+    const held: Held = { request, done };
+    this.held.push(held);
+    WORKER.request(request, (reply) => (held.reply = reply));
+  }
+  /** Engines get nothing by asking. */
+  poll(): void {
+    WORKER.poll();
+  }
+  /** Delivers everything. */
+  finish(): void {
+    WORKER.finish();
+    for (const { done, reply } of this.held.splice(0)) done(reply!);
+  }
+}
