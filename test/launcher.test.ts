@@ -66,7 +66,10 @@ describe('the command', () => {
 
   test('a death names the place if its symbols are known', async () => {
     const map = join(folder, 'System.map');
-    const lines = Array.from({ length: 32 }, (_, i) => `${(0xc0100000 + 4096 * i).toString(16)} T page_${i}\n`);
+    const lines = Array.from(
+      { length: 32 },
+      (_, i) => `${(0xc0100000 + 4096 * i).toString(16)} T page_${i}\n`,
+    );
     writeFileSync(map, lines.join(''));
     const death = await lguest([`--symbols=${map}`], 'crash\n');
     expect(death.error).toMatch(

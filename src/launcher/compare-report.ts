@@ -6,15 +6,13 @@ import { printBlock } from '../ir/print.js';
 import { memoryDifferences, stateDifferences, type Difference } from '../runtime/lockstep.js';
 import { DEFAULT_EVERY, Pair, runPair, type CompareOptions, type Sighting } from './compare.js';
 import { trail, type Location, type TrailStep } from './compare-locate.js';
-import { COMPARED_SLOTS } from '../runtime/lockstep.js';
+import { COMPARED_SLOTS, slotName } from '../runtime/lockstep.js';
 import { hex } from './errors.js';
 
 const STEPS_BEFORE = 24;
 const STEPS_AFTER = 8;
 const MOST_STEPS_OF_BLOCK = 64;
 const MOST_DWORDS = 16;
-
-const SLOT_NAMES = new Map(COMPARED_SLOTS.map(({ name, slot }) => [slot, name]));
 
 /** The first straight stretch of the steps, as the translator sees it: IR before and after the passes. */
 function irOf(steps: readonly TrailStep[]): { before: string; after: string } | undefined {
@@ -30,7 +28,7 @@ function irOf(steps: readonly TrailStep[]): { before: string; after: string } | 
   }
   if (delta === 0) return undefined;
   const block = b.block();
-  const options = { slotName: (slot: number) => SLOT_NAMES.get(slot) };
+  const options = { slotName };
   return { before: printBlock(block, options), after: printBlock(optimize(block), options) };
 }
 

@@ -444,7 +444,8 @@ export class Machine {
   }
 }
 
-function oneLine(message: string): string {
+/** Without control characters and line ends. */
+export function oneLine(message: string): string {
   // eslint-disable-next-line no-control-regex -- a guest's last words must not drive the user's terminal
   return message.replace(/[\x00-\x1f\x7f-\x9f]+/g, ' ').trim();
 }

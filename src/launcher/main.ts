@@ -3,10 +3,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../runtime/load-interpreter.js';
+import { bugReport, writeReport } from './bug-report.js';
 import { COMPARE, runCompare } from './compare-command.js';
 import { ConsoleOutput } from './console-output.js';
 import { EXIT_STATUS, UserError } from './errors.js';
-import { Machine, type MachineExit } from './machine.js';
+import { Machine, oneLine, type MachineExit } from './machine.js';
 import { parseCommandLine, type LaunchOptions } from './options.js';
 import { statsJson, statsText } from './stats.js';
 import { Terminal } from './terminal.js';
@@ -108,12 +109,16 @@ function tell(exit: MachineExit, options: LaunchOptions): void {
   else if (options.verbose) process.stderr.write(`lguest: ${exit.reason}: ${exit.message}\n`);
 }
 
-function reportBug(error: unknown): void {
-  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+/** One line, and a file with all the rest. */
+async function reportBug(error: unknown): Promise<void> {
+  const text = await bugReport(error, { argv: process.argv.slice(2), guestState: guestState() });
+  const path = writeReport(text);
+  const what = oneLine(error instanceof Error ? error.message : String(error));
+  const where = path === undefined ? 'what follows' : path;
   process.stderr.write(
-    `lguest: this is a bug in lguest-jit ${packageVersion()}, not in your guest. Please report it with the lines below.\n` +
-      `${guestState()}\n${text}\n`,
+    `lguest: this is a bug in lguest-jit ${packageVersion()}, not in your guest (${what}); please report it with ${where}\n`,
   );
+  if (path === undefined) process.stderr.write(text);
 }
 
 async function main(argv: readonly string[]): Promise<number> {
@@ -130,15 +135,14 @@ async function main(argv: readonly string[]): Promise<number> {
       process.stderr.write(`lguest: ${error.message}\n`);
       return EXIT_STATUS.userError;
     }
-    reportBug(error);
+    await reportBug(error);
     return EXIT_STATUS.bug;
   }
 }
 
 // Exceptions in callbacks; the terminal is restored by its own exit handler.
 process.on('uncaughtException', (error) => {
-  reportBug(error);
-  process.exit(EXIT_STATUS.bug);
+  void reportBug(error).finally(() => process.exit(EXIT_STATUS.bug));
 });
 
 const status = await main(process.argv.slice(2));

@@ -2,6 +2,9 @@
 import type { GuestMemory } from './guest-memory.js';
 import type { CpuState } from './cpu.js';
 
+/** The name of the place at an eip; undefined if it has none. */
+export type SymbolOf = (eip: number) => string | undefined;
+
 /** A page walk's outcome: a guest-physical address (>= 0), or -1 with the page fault's error code in `errorCode`. */
 export interface Mmu {
   /** Highest guest-physical page the guest may map + 1 (RAM and handed out device pages). */
@@ -70,6 +73,8 @@ export interface Engine {
   clock: (instructions: number) => bigint;
   /** Fills eax, ebx, ecx, edx for (leaf eax, subleaf ecx); set by the Host. */
   cpuid: (leaf: number, subleaf: number) => readonly [number, number, number, number];
+  /** The name of the place at an eip, if the engine was given symbols. */
+  readonly symbolOf?: SymbolOf | undefined;
   /** Counters for `--stats`, by name. */
   counters(): Record<string, number>;
   /** The CPU's selectors or GDT changed from outside: recompute what depends on them. */

@@ -8,7 +8,7 @@ import { HANDLER, RECORD_LEFT, RECORD_OFFSET } from '../backend-wasm/record.js';
 import { BackgroundTranslator, type TranslationService } from './background.js';
 import { CODE_BASE, CodeCache, type CodePageView } from './code-cache.js';
 import { CpuState } from './cpu.js';
-import { BadPageTable, type Engine } from './engine.js';
+import { BadPageTable, type Engine, type SymbolOf } from './engine.js';
 import { MachineMemory } from './machine-memory.js';
 import { GuestMmu } from './mmu.js';
 import { segmentsAreFlat } from './mode.js';
@@ -30,9 +30,6 @@ export interface InterpreterModule {
 
 /** Which tiers run: `interp` the interpreter alone; `jit` every block as a region from its first run; `auto` hot ones. */
 export type Tiers = 'interp' | 'jit' | 'auto';
-
-/** The name of the place at an eip. */
-export type SymbolOf = (eip: number) => string | undefined;
 
 /** Entries of a block before it is translated. */
 const HEAT: Readonly<Record<Tiers, number>> = { interp: 0x7fffffff, jit: 1, auto: 30000 };
@@ -75,7 +72,7 @@ export class InterpreterEngine implements Engine {
   private readonly runWasm: () => number;
   private readonly regions: RegionCache;
   private readonly tiers: Tiers;
-  private readonly symbolOf: SymbolOf | undefined;
+  readonly symbolOf: SymbolOf | undefined;
   private translations = 0;
   private translationMilliseconds = 0;
   private workerMilliseconds = 0;
@@ -309,7 +306,7 @@ export class InterpreterEngine implements Engine {
       this.underTranslation.delete(record);
       this.workerMilliseconds += spent;
       for (const page of pages.values()) page.onDrop.delete(dropped);
-      if (error) throw new TranslatorBug('translating', error, [{ origin, request }]);
+      if (error) throw new TranslatorBug('translating', error, [{ origin, request }], this);
       if (stale) this.staleTranslations++;
       else if (translation) this.install(pages, translation, origin, module);
     });
@@ -328,7 +325,7 @@ export class InterpreterEngine implements Engine {
     } catch (error) {
       const { leaders, entries, name } = origin;
       const request = { leaders, entries, name, pages: snapshot(this.memory, pages) };
-      throw new TranslatorBug('installing', errorFacts(error), [{ origin, request }]);
+      throw new TranslatorBug('installing', errorFacts(error), [{ origin, request }], this);
     }
   }
 
@@ -341,6 +338,7 @@ export class InterpreterEngine implements Engine {
       'running',
       errorFacts(error),
       suspects.map((region) => ({ origin: region.origin, request: this.regions.requestOf(region) })),
+      this,
     );
   }
 

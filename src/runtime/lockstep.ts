@@ -49,6 +49,17 @@ export const COMPARED_SLOTS: readonly NamedSlot[] = [
   { name: 'mxcsr', slot: S.MXCSR },
 ];
 
+const SLOT_NAMES: ReadonlyMap<number, string> = new Map([
+  ...COMPARED_SLOTS.map(({ name, slot }) => [slot, name] as const),
+  [S.FLAG_RESULT, 'flags: result'],
+  [S.FLAG_AUX, 'flags: carries'],
+]);
+
+/** Name of a dword of the state, for listings of IR. */
+export function slotName(slot: number): string | undefined {
+  return SLOT_NAMES.get(slot);
+}
+
 const COMPARED_INDICES = Int32Array.from(COMPARED_SLOTS, ({ slot }) => slot >> 2);
 
 /** Exits whose EXIT_DETAIL and EXIT_NEXT the Host looks at. */

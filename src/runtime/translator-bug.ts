@@ -1,4 +1,5 @@
 /** An error of ours in translated code, or in making it: never the guest's. Carries what a report needs. */
+import type { Engine } from './engine.js';
 import type { RegionOrigin, TranslationRequest } from './translator.js';
 
 /** When it showed. */
@@ -21,6 +22,8 @@ export class TranslatorBug extends Error {
     readonly stage: BugStage,
     override readonly cause: ErrorFacts,
     readonly regions: readonly SuspectRegion[],
+    /** Its state is that of when the region was entered, or later. */
+    readonly engine: Engine,
   ) {
     const where = regions.length > 0 ? regions[0]!.origin.name : 'the interpreter';
     super(`${cause.name} while ${stage} ${where}: ${cause.message}`);
