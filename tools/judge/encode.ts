@@ -38,7 +38,7 @@ function displacement(r: Random, bytes: number): number[] {
 function memoryBytes(r: Random, o: EncodeOptions, reg: number): number[] {
   const { environment: e, mod, rm, absolute } = o;
   const wide = (bytes: number): number[] =>
-    bytes === 4 && o.displacement !== undefined ? little(o.displacement, 4) : displacement(r, bytes);
+    o.displacement !== undefined ? little(o.displacement, bytes) : displacement(r, bytes);
   const modrm = (mod << 6) | (reg << 3) | rm;
   if (e.address16) {
     if (mod === 0 && rm === 6) return [modrm, ...little(absolute, 2)];
@@ -46,7 +46,7 @@ function memoryBytes(r: Random, o: EncodeOptions, reg: number): number[] {
   }
   const size = mod === 2 ? 4 : mod;
   if (rm === 4) {
-    const sib = r.next() >>> 24;
+    const sib = o.sib ?? r.next() >>> 24;
     if (mod === 0 && (sib & 7) === 5) {
       return [modrm, sib, ...(((sib >> 3) & 7) === 4 ? little(absolute, 4) : displacement(r, 4))];
     }
@@ -113,8 +113,10 @@ export interface EncodeOptions {
   readonly absolute: number;
   readonly jump: number;
   readonly farSelector: number;
-  /** Displacement of four bytes, instead of one by chance (only with mod 2 and 32-bit addresses). */
+  /** Displacement with mod 1 and 2 and 32-bit addresses, instead of one by chance. */
   readonly displacement?: number;
+  /** SIB byte, instead of one by chance. */
+  readonly sib?: number;
   /** As `decode` wants it. */
   readonly flat: boolean;
 }

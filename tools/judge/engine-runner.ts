@@ -3,6 +3,7 @@ import * as S from '../../src/frontend-x86/cpu-state.js';
 import { LEAVE } from '../../src/frontend-x86/leave.js';
 import { GDT } from '../../src/backend-wasm/memory-layout.js';
 import type { Engine } from '../../src/runtime/engine.js';
+import { InterpreterEngine } from '../../src/runtime/interpreter-engine.js';
 import {
   FLAGS,
   INITIAL_X87,
@@ -36,6 +37,16 @@ const FIXED_FLAGS = 0x202;
 /** Instructions that any case ends within. */
 const BUDGET = 200_000;
 
+const ACCESSED = 0x20;
+const DIRTY = 0x40;
+/** Address of a page's table entry. */
+const entryOf = (page: number): number => TABLE + (page >>> 12) * 4;
+/** `clean`: without accessed and dirty bits. */
+function entry(page: number, clean: boolean): number {
+  const writable = page !== READ_ONLY;
+  return page | USER_PAGE | (writable ? WRITABLE : 0) | (clean ? 0 : ACCESSED | (writable ? DIRTY : 0));
+}
+
 interface Cached {
   readonly base: number;
   readonly limit: number;
@@ -49,6 +60,8 @@ export class EngineRunner {
   private readonly segments = new Map<number, Cached>();
   /** Instructions that the last case executed, the final int3 not counted. */
   instructions = 0;
+  /** Instructions that the engine had executed when the case began. */
+  startedAt = 0;
   /** The code that stands in the window: it stays for the next case, which often has the same. */
   private placed: Patch | undefined;
 
@@ -60,7 +73,7 @@ export class EngineRunner {
       memory.write(start, this.base.subarray(at, at + bytes));
       at += bytes;
       for (let page = start; page < start + bytes; page += PAGE) {
-        memory.write32(TABLE + (page >>> 12) * 4, page | USER_PAGE | (page === READ_ONLY ? 0 : WRITABLE));
+        memory.write32(entryOf(page), entry(page, true));
       }
     }
     for (const s of SEGMENTS) {
@@ -174,9 +187,40 @@ export class EngineRunner {
     return changes;
   }
 
-  /** Sets the state up for a program that is written while it runs, by `poke`. */
+  /** Sets the state up, for an owner who runs the engine. */
   begin(c: Case): void {
     this.prepare(c);
+    this.startedAt = this.engine.instructions;
+  }
+  /** The owner's next access to each page walks the tables; `clean`: and finds it neither accessed nor dirty. */
+  coolTlb(clean: boolean): void {
+    const { memory, mmu } = this.engine;
+    for (const [start, bytes] of WINDOW) {
+      for (let page = start; page < start + bytes; page += PAGE)
+        memory.write32(entryOf(page), entry(page, clean));
+    }
+    memory.write32(DIRECTORY, TABLE | USER_PAGE | WRITABLE | (clean ? 0 : ACCESSED));
+    mmu.flushAll();
+  }
+  /** Drops predecoded and translated code. */
+  forgetCode(): void {
+    if (this.engine instanceof InterpreterEngine) this.engine.code.flush();
+  }
+  /** How often a block is entered before it is translated. */
+  set heat(entries: number) {
+    if (this.engine instanceof InterpreterEngine) this.engine.code.heatThreshold = entries;
+  }
+  /** All of guest memory, page tables included. */
+  get ram(): Uint8Array {
+    return this.engine.memory.view(0, RAM_BYTES);
+  }
+  /** What the case that was begun has come to, `reason` being why the engine left. The window is as it was then. */
+  finish(c: Case, reason: number): Outcome {
+    this.instructions = this.engine.instructions - this.startedAt;
+    const outcome = this.outcome(reason);
+    for (const p of outcome.changes) this.restore(p.address, p.bytes.length);
+    for (const p of c.patches) this.restore(p.address, p.bytes.length);
+    return outcome;
   }
   poke(address: number, bytes: Uint8Array): void {
     this.image.set(bytes, imageOffset(address));
@@ -196,19 +240,21 @@ export class EngineRunner {
 
   /** `slice`: budgets to run with, one after the other; without, the case runs in one go. */
   run(c: Case, slice?: () => number): Outcome {
-    this.prepare(c);
-    const { cpu } = this.engine;
-    const before = this.engine.instructions;
+    this.begin(c);
     let reason: number = LEAVE.budget;
-    while (reason === LEAVE.budget && this.engine.instructions - before < BUDGET) {
+    while (reason === LEAVE.budget && this.engine.instructions - this.startedAt < BUDGET) {
       reason = this.engine.run(slice === undefined ? BUDGET : slice());
     }
-    this.instructions = this.engine.instructions - before;
+    return this.finish(c, reason);
+  }
+
+  private outcome(reason: number): Outcome {
+    const { cpu } = this.engine;
     const trap = reason === LEAVE.trap || reason === LEAVE.icebp;
     const fault = reason === LEAVE.fault;
     const vector = fault || trap ? cpu.get(S.EXIT_DETAIL) : VECTOR.stuck;
     const changes = this.changes();
-    const outcome: Outcome = {
+    return {
       regs: Array.from({ length: 8 }, (_, n) => cpu.reg(n)),
       eflags: (cpu.eflags & FLAGS) >>> 0,
       // As the processor tells it: behind the instruction, where a one-byte int3 or into ended.
@@ -220,8 +266,5 @@ export class EngineRunner {
       cr2: fault && vector === VECTOR.pageFault ? cpu.get(S.FAULT_ADDRESS) : 0,
       changes,
     };
-    for (const p of changes) this.restore(p.address, p.bytes.length);
-    for (const p of c.patches) this.restore(p.address, p.bytes.length);
-    return outcome;
   }
 }

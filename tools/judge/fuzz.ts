@@ -1,101 +1,52 @@
 /**
  * Random programs on the processor and on engines:
  *
- *     npm run fuzz -- [--programs N] [--seed S] [--engines reference,interp]
+ *     npm run fuzz -- [--programs N] [--seed S] [--engines reference,interp,jit] [--shape any|straight|structured]
+ *                     [--no-native] [--log FILE]
  *
- * Each engine runs each program in one go and in slices of few instructions. A program that ends differently is made
- * smaller and printed; the exit status is 1 then. Program k of seed S is program 0 of seed S + k.
+ * Each engine runs each program in one go and cut into pieces. A program that ends differently is made smaller and
+ * printed; the exit status is 1 then. Program k of seed S is program 0 of seed S + k.
  */
+import { appendFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { decode } from '../../src/frontend-x86/decode.js';
 import { disassemble } from '../../src/frontend-x86/disassemble.js';
-import { createEngine, type EngineKind } from '../../src/runtime/create-engine.js';
-import { FLAGS, VECTOR, type Case, type Outcome } from './case.js';
-import { differences, EXACT, type Masks } from './compare.js';
-import { EngineRunner, RAM_BYTES } from './engine-runner.js';
+import type { EngineKind } from '../../src/runtime/create-engine.js';
+import { VECTOR, type Case, type Outcome } from './case.js';
+import { ImmediateTranslator } from './immediate-translator.js';
+import { minimise } from './minimise.js';
 import { NativeCpu } from './native.js';
-import { ProgramMaker, type Program, type Written } from './program.js';
-import { Random } from './random.js';
+import type { Program } from './program.js';
+import { judged, ProgramJudge } from './program-judge.js';
+import { makeProgram, SHAPES, type Shape } from './make-program.js';
 
-const BATCH = 1000;
+const BATCH = 500;
 /** Failures to print in full. */
 const MOST_FAILURES = 10;
-const STATUS = 0x8d5;
 const NOP = 0x90;
-const CMP = 0x39;
+const INT3 = 0xcc;
+const VALIDATE_EVERY = 50;
 
 const { values } = parseArgs({
   options: {
     programs: { type: 'string', default: '20000' },
     seed: { type: 'string', default: '1' },
-    engines: { type: 'string', default: 'reference,interp' },
+    engines: { type: 'string', default: 'reference,interp,jit' },
+    shape: { type: 'string', default: 'any' },
+    native: { type: 'boolean', default: true },
+    log: { type: 'string' },
   },
+  allowNegative: true,
 });
 const programs = Number(values.programs);
 const firstSeed = Number(values.seed);
-const runnerOf = (kind: EngineKind): EngineRunner =>
-  new EngineRunner(createEngine({ ramBytes: RAM_BYTES, devicePages: 0, kind }));
-const runners = values.engines.split(',').map((name) => ({ name, runner: runnerOf(name as EngineKind) }));
-const author = runnerOf('reference');
-
-/** After #DE the status flags are undefined. */
-function masksFor(native: Outcome): Masks {
-  return native.vector === VECTOR.divide ? { ...EXACT, flags: FLAGS & ~STATUS } : EXACT;
-}
-
-/**
- * An access across the end of the address space breaks the limit of a flat segment (#GP, #SS); the engines leave that
- * check out of flat accesses and have a page fault there.
- */
-function crossesTheEnd(native: Outcome, actual: Outcome): boolean {
-  const limit = native.vector === VECTOR.stackFault || native.vector === VECTOR.generalProtection;
-  return limit && native.error === 0 && actual.vector === VECTOR.pageFault && actual.cr2 >= 0xfffffff0;
-}
-
-/** What the engines do differently; the first engine's instruction count is the measure for the others. */
-function judgeProgram(input: Case, native: Outcome, seed: number): string[] {
-  const lines: string[] = [];
-  const slices = new Random(seed);
-  let count: number | undefined;
-  for (const { name, runner } of runners) {
-    for (const slice of [undefined, () => slices.between(1, 7)]) {
-      const label = slice ? `${name} in slices` : name;
-      const outcome = runner.run(input, slice);
-      if (crossesTheEnd(native, outcome)) continue;
-      lines.push(...differences(native, outcome, masksFor(native)).map((line) => `${label}: ${line}`));
-      count ??= runner.instructions;
-      if (runner.instructions !== count)
-        lines.push(`${label}: ${runner.instructions} instructions, not ${count}`);
-    }
-  }
-  return lines;
-}
-
-function without(input: Case, gone: readonly Written[]): Case {
-  const code = input.code.slice();
-  for (const w of gone) code.fill(NOP, w.address - input.eip, w.address - input.eip + w.length);
-  return { ...input, code };
-}
-
-/** Replaces instructions by nops as long as the program still fails. */
-async function minimise(
-  program: Program,
-  native: NativeCpu,
-  seed: number,
-): Promise<{ input: Case; lines: string[] }> {
-  const fails = async (input: Case): Promise<string[]> => {
-    const [outcome] = await native.run([input]);
-    return outcome!.vector === VECTOR.stuck ? [] : judgeProgram(input, outcome!, seed);
-  };
-  const gone: Written[] = [];
-  for (const w of [...program.written].reverse()) {
-    // Without the comparisons behind them, undefined flags would come to light.
-    if (program.input.code[w.address - program.input.eip] === CMP) continue;
-    if ((await fails(without(program.input, [...gone, w]))).length > 0) gone.push(w);
-  }
-  const input = without(program.input, gone);
-  return { input, lines: await fails(input) };
-}
+const shape = values.shape as Shape;
+if (!SHAPES.includes(shape)) throw new Error(`--shape: one of ${SHAPES.join(', ')}`);
+const translator = new ImmediateTranslator(VALIDATE_EVERY);
+const judge = new ProgramJudge(
+  values.engines.split(',').map((name) => judged(name as EngineKind, translator)),
+);
+const author = judged('reference').runner;
 
 function listing(input: Case): string {
   const lines: string[] = [];
@@ -103,7 +54,7 @@ function listing(input: Case): string {
     const insn = decode(input.code, at, input.code.length - at, true);
     if (insn === 'more') break;
     const bytes = Buffer.from(input.code.subarray(at, at + insn.length)).toString('hex');
-    const isFiller = insn.length === 1 && (input.code[at] === NOP || input.code[at] === 0xcc);
+    const isFiller = insn.length === 1 && (input.code[at] === NOP || input.code[at] === INT3);
     if (!isFiller)
       lines.push(
         `  ${(input.eip + at).toString(16)}: ${bytes.padEnd(22)} ${disassemble(insn, input.eip + at)}`,
@@ -113,37 +64,54 @@ function listing(input: Case): string {
   return lines.join('\n');
 }
 
-const native = new NativeCpu();
+function print(input: Case, seed: number, lines: readonly string[]): void {
+  const regs = input.regs.map((v) => v.toString(16)).join(' ');
+  const command = `npm run fuzz -- --programs 1 --seed ${seed} --shape ${shape} --engines ${values.engines}`;
+  console.log(command);
+  console.log(`  eax ecx edx ebx esp ebp esi edi = ${regs}, eflags ${input.eflags.toString(16)}`);
+  console.log(`${listing(input)}\n${lines.map((line) => `  ${line}`).join('\n')}\n`);
+}
+
+const native = values.native ? new NativeCpu() : undefined;
 let failures = 0;
 let steps = 0;
 let made = 0;
+/** Ends by vector. */
+const ends = new Map<number, number>();
+const from = performance.now();
 try {
   for (let start = 0; start < programs && failures < MOST_FAILURES; start += BATCH) {
     const list: { program: Program; seed: number }[] = [];
     for (let n = start; n < Math.min(programs, start + BATCH); n++) {
-      const r = new Random(firstSeed + n);
-      const program = new ProgramMaker(r, author).make(r.between(5, 40));
+      const program = makeProgram(firstSeed + n, shape, author);
       if (program) list.push({ program, seed: firstSeed + n });
     }
-    const outcomes = await native.run(list.map(({ program }) => program.input));
+    const outcomes = await native?.run(list.map(({ program }) => program.input));
     for (const [n, { program, seed }] of list.entries()) {
-      const outcome = outcomes[n]!;
-      if (outcome.vector === VECTOR.stuck || failures >= MOST_FAILURES) continue;
+      const outcome: Outcome | undefined = outcomes?.[n];
+      if (outcome?.vector === VECTOR.stuck || failures >= MOST_FAILURES) continue;
       made++;
       steps += program.steps;
-      if (judgeProgram(program.input, outcome, seed).length === 0) continue;
+      if (outcome) ends.set(outcome.vector, (ends.get(outcome.vector) ?? 0) + 1);
+      if (judge.judge(program.input, outcome, seed, program.undefinedFlags).length === 0) continue;
       failures++;
-      const small = await minimise(program, native, seed);
-      const regs = small.input.regs.map((v) => v.toString(16)).join(' ');
-      console.log(
-        `seed ${seed}: eax ecx edx ebx esp ebp esi edi = ${regs}, eflags ${small.input.eflags.toString(16)}`,
-      );
-      console.log(`${listing(small.input)}\n${small.lines.map((line) => `  ${line}`).join('\n')}\n`);
+      const small = await minimise(program, { native, author, judge, seed });
+      print(small.input, seed, small.lines);
     }
   }
 } finally {
-  native.close();
+  native?.close();
 }
+const seconds = (performance.now() - from) / 1000;
 const mean = (steps / Math.max(1, made)).toFixed(1);
-console.log(`${made} programs, ${mean} instructions each, ${failures} failures`);
+const vectors = [...ends].map(([vector, count]) => `${count} by vector ${vector}`).join(', ');
+console.log(
+  `${made} programs of ${values.engines}, ${mean} instructions each, ${failures} failures, ${seconds.toFixed(0)} s`,
+);
+if (vectors) console.log(`ends: ${vectors}`);
+for (const [name, count] of Object.entries(judge.counters('jit'))) console.log(`jit: ${name}: ${count}`);
+if (values.log !== undefined) {
+  const entry = `seeds ${firstSeed}..${firstSeed + programs - 1}: ${made} programs, ${failures} failures`;
+  appendFileSync(values.log, `${entry}\n`);
+}
 process.exitCode = failures > 0 ? 1 : 0;

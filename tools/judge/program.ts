@@ -3,116 +3,28 @@
  * for the registers as they are then, so that memory operands meet the window. What a branch skips stays unwritten.
  */
 import { decode } from '../../src/frontend-x86/decode.js';
-import type { DecodedInstruction } from '../../src/frontend-x86/decoded-instruction.js';
 import { ZERO } from '../../src/frontend-x86/cpu-state.js';
 import { isSized, rmKinds } from '../../src/frontend-x86/forms.js';
-import { undefinedFlags, undefinedResult } from '../../src/frontend-x86/lift/undefined-flags.js';
 import { LEAVE } from '../../src/frontend-x86/leave.js';
-import { ROWS, type Row } from '../../src/frontend-x86/opcodes.js';
+import type { Row } from '../../src/frontend-x86/opcodes.js';
+import { little } from './assembly.js';
 import type { Case } from './case.js';
 import { encode } from './encode.js';
 import type { EngineRunner } from './engine-runner.js';
-import {
-  BASED,
-  CODE,
-  CODE_BYTES,
-  DATA,
-  DOWN,
-  imageOffset,
-  PAGE,
-  READ_ONLY,
-  SHORT,
-  USER_CODE,
-  USER_DATA,
-} from './layout.js';
+import { CODE, CODE_BYTES, DATA, imageOffset, PAGE, READ_ONLY } from './layout.js';
 import { Random } from './random.js';
+import { isJump, JUMPS, PLAIN, SELDOM, X87 } from './rows.js';
+import { Scrutiny, SELECTORS } from './scrutiny.js';
 
 const START = CODE + 0x100;
 /** Programs stay in front of the last bytes of the code pages. */
 const CODE_END = CODE + CODE_BYTES - 0x80;
 const ESP = 4;
-const TF_AND_AC = 0x40100;
 const STATUS_AND_DF = 0xcd5;
 const LONGEST = 15;
 const INT3 = 0xcc;
 /** Programs that run longer are given up. */
 const MOST_STEPS = 400;
-
-/** Results that belong to a machine, system calls, and what is only nearly the same everywhere. */
-const LEFT_OUT = new Set([
-  ...[
-    'int',
-    'icebp',
-    'cpuid',
-    'rdtsc',
-    'vmcall',
-    'sldt',
-    'str',
-    'sgdt',
-    'sidt',
-    'smsw',
-    'lar',
-    'lsl',
-    'verr',
-    'verw',
-  ],
-  ...['ldmxcsr', 'stmxcsr', 'fxsave', 'fxrstor', 'fldenv', 'frstor', 'fldcw', 'fnstenv', 'fnsave', 'mov_dr'],
-  ...[
-    'f2xm1',
-    'fyl2x',
-    'fyl2xp1',
-    'fpatan',
-    'fptan',
-    'fsin',
-    'fcos',
-    'fsincos',
-    'iret',
-    'callf',
-    'jmpf',
-    'retf',
-  ],
-  ...['pusha', 'popa', 'enter'],
-]);
-const RARE = new Set([
-  'privileged',
-  'ud',
-  'nop',
-  'int3',
-  'into',
-  'bound',
-  'lds',
-  'les',
-  'lss',
-  'lfs',
-  'lgs',
-  'arpl',
-  'aam',
-]);
-const isX87 = (row: Row): boolean => row.map === 0 && row.opcode >= 0xd8 && row.opcode <= 0xdf;
-const isJump = (row: Row): boolean => row.operands.includes('Jb') || row.operands.includes('Jz');
-
-const COMMON: readonly Row[] = ROWS.filter(
-  (row) => !LEFT_OUT.has(row.op) && !RARE.has(row.op) && !isX87(row),
-);
-const JUMPS = COMMON.filter(isJump);
-const PLAIN = COMMON.filter((row) => !isJump(row));
-const X87 = ROWS.filter((row) => !LEFT_OUT.has(row.op) && isX87(row));
-const SELDOM = ROWS.filter((row) => RARE.has(row.op));
-
-/** Selectors that the kernel's table and the engines' agree on. */
-const SELECTORS: readonly number[] = [
-  0,
-  1,
-  2,
-  3,
-  USER_CODE,
-  USER_DATA,
-  USER_DATA,
-  USER_DATA,
-  BASED,
-  SHORT,
-  DOWN,
-];
 
 /** One instruction that the generator wrote. */
 export interface Written {
@@ -125,6 +37,8 @@ export interface Program {
   readonly written: readonly Written[];
   /** Instructions executed until it ended. */
   readonly steps: number;
+  /** EFLAGS bits that are undefined at the end. */
+  readonly undefinedFlags: number;
 }
 
 export class ProgramMaker {
@@ -132,10 +46,14 @@ export class ProgramMaker {
   private readonly taken = new Uint8Array(CODE_END - START);
   private readonly written: Written[] = [];
 
+  private readonly scrutiny: Scrutiny;
+
   constructor(
     private readonly r: Random,
     private readonly runner: EngineRunner,
-  ) {}
+  ) {
+    this.scrutiny = new Scrutiny(runner);
+  }
 
   private get regs(): number[] {
     return Array.from({ length: 8 }, (_, n) => this.runner.engine.cpu.reg(n));
@@ -212,41 +130,7 @@ export class ProgramMaker {
       const sum = at(base as number) + at(index as number) * 2 ** (scale as number) + segmentBase;
       ({ bytes, insn } = make((this.target(o.size) - sum) | 0));
     }
-    return this.tainted(insn) === 'never' ? undefined : bytes;
-  }
-
-  /** Whether a result is undefined: for programs written so far, or in all cases. */
-  private tainted(insn: DecodedInstruction): 'never' | 'flags' | 'no' {
-    if (LEFT_OUT.has(insn.op)) return 'never';
-    const { regs } = this;
-    const last = insn.shown.at(-1);
-    const counted = last?.kind === 'imm' ? (last.value as number) & 0xff : regs[1]! & 0xff;
-    const bits = 8 * insn.operandSize;
-    if (undefinedResult(insn.op, counted, bits)) return 'never';
-    const loaded = this.selector(insn);
-    if (loaded !== undefined && !SELECTORS.includes(loaded)) return 'never';
-    if (insn.op === 'popf') return this.stackTop() & TF_AND_AC ? 'never' : 'no';
-    if (insn.rep !== 'none') {
-      // It may take long, and where it overwrites itself, processors go on with what they fetched.
-      const [count, eip] = [regs[1]!, this.runner.engine.cpu.eip];
-      const reach = (count + 1) * insn.operandSize;
-      if (count > 200 || Math.abs(regs[7]! - eip) <= reach + LONGEST) return 'never';
-    }
-    return undefinedFlags(insn.op, counted, bits) === 0 ? 'no' : 'flags';
-  }
-
-  /** The selector that an instruction loads into a segment register; -1 if it comes from memory. */
-  private selector(insn: DecodedInstruction): number | undefined {
-    if (/^l[defgs]s$/.test(insn.op)) return -1;
-    const [to, from] = insn.shown;
-    if (to?.kind !== 'sreg' || insn.op === 'push') return undefined;
-    if (insn.op === 'pop') return this.stackTop() & 0xffff;
-    return from?.kind === 'reg' ? this.regs[insn.rm >> 2]! & 0xffff : -1;
-  }
-
-  private stackTop(): number {
-    const at = this.regs[ESP]!;
-    return imageOffset(at) < 0 || imageOffset(at + 3) < 0 ? TF_AND_AC : this.runner.engine.memory.read32(at);
+    return this.scrutiny.isLeftOut(insn) ? undefined : bytes;
   }
 
   private giveUp(): undefined {
@@ -337,43 +221,32 @@ export class ProgramMaker {
     this.code.fill(INT3);
     runner.begin(input);
     const { engine } = runner;
+    const { scrutiny } = this;
     let queue: Uint8Array[] = [];
     let steps = 0;
     for (let reason: number = LEAVE.budget; reason === LEAVE.budget; steps++) {
-      const eip = engine.cpu.eip;
+      const { eip } = engine.cpu;
       const fresh = eip >= START && eip < CODE_END - LONGEST && this.isFresh(eip, 1);
       if (steps > MOST_STEPS) return this.giveUp();
       if (fresh && steps < length) {
         for (let n = 0; queue.length === 0 && n < 20; n++) queue = this.next();
-        const bytes = queue.shift();
-        if (bytes === undefined || !this.write(eip, bytes)) return this.giveUp();
+        const next = queue[0];
+        if (next === undefined) return this.giveUp();
+        const insn = decode(next, 0, next.length, true);
+        const guarded = insn === 'more' || scrutiny.flags.readsUndefined(insn);
+        if (!this.write(eip, guarded ? this.defineFlags() : queue.shift()!)) return this.giveUp();
       } else queue = [];
-      let guard = 0;
-      if (imageOffset(eip) >= 0) {
-        if (imageOffset(eip + LONGEST - 1) < 0) return this.giveUp();
-        const insn = decode(engine.memory.view(eip, LONGEST), 0, LONGEST, true);
-        if (insn === 'more') return this.giveUp();
-        const taint = this.tainted(insn);
-        if (taint === 'never') return this.giveUp();
-        if (taint === 'flags') {
-          guard = eip + insn.length;
-          if (!this.write(guard, this.defineFlags())) return this.giveUp();
-        }
-      }
-      reason = engine.run(1);
-      // What defines the flags must not have been overwritten in the meantime.
-      if (
-        guard > 0 &&
-        engine.memory.read16(guard) !== this.code[guard - START]! + 256 * this.code[guard - START + 1]!
-      )
-        return this.giveUp();
+      const outcome = scrutiny.step();
+      if (typeof outcome !== 'number') return this.giveUp();
+      reason = outcome;
     }
     runner.end();
     const used = this.taken.lastIndexOf(1) + 1;
-    return { input: { ...input, code: this.code.slice(0, used) }, written: this.written, steps };
+    return {
+      input: { ...input, code: this.code.slice(0, used) },
+      written: this.written,
+      steps,
+      undefinedFlags: scrutiny.flags.undefined,
+    };
   }
-}
-
-function little(v: number): number[] {
-  return [v & 0xff, (v >>> 8) & 0xff, (v >>> 16) & 0xff, v >>> 24];
 }

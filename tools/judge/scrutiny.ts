@@ -1,0 +1,130 @@
+/** Steps a program on the reference engine and says whether the manual defines what it does. */
+import { decode } from '../../src/frontend-x86/decode.js';
+import type { DecodedInstruction } from '../../src/frontend-x86/decoded-instruction.js';
+import { undefinedResult } from '../../src/frontend-x86/lift/undefined-flags.js';
+import { LEAVE } from '../../src/frontend-x86/leave.js';
+import { sameBytes, type Case } from './case.js';
+import type { EngineRunner } from './engine-runner.js';
+import { FlagUse, shiftCount } from './flag-use.js';
+import { BASED, DOWN, imageOffset, SHORT, USER_CODE, USER_DATA } from './layout.js';
+
+const ESP = 4;
+const TF_AND_AC = 0x40100;
+const LONGEST = 15;
+const MOST_REPETITIONS = 200;
+
+/** Results that belong to a machine, system calls, and what is only nearly the same everywhere. */
+export const LEFT_OUT = new Set([
+  ...'int icebp cpuid rdtsc vmcall sldt str sgdt sidt smsw lar lsl verr verw'.split(' '),
+  ...'ldmxcsr stmxcsr fxsave fxrstor fldenv frstor fldcw fnstenv fnsave mov_dr'.split(' '),
+  ...'f2xm1 fyl2x fyl2xp1 fpatan fptan fsin fcos fsincos iret callf jmpf retf'.split(' '),
+  ...'pusha popa enter'.split(' '),
+]);
+
+/** Selectors that the kernel's table and the engines' agree on. */
+export const SELECTORS: readonly number[] = [
+  0,
+  1,
+  2,
+  3,
+  USER_CODE,
+  USER_DATA,
+  USER_DATA,
+  USER_DATA,
+  BASED,
+  SHORT,
+  DOWN,
+];
+
+/** What a program may not do, and at which instruction: look at undefined flags, run for long, or anything else. */
+export interface Objection {
+  readonly kind: 'flags' | 'long' | 'other';
+  readonly eip: number;
+}
+
+export class Scrutiny {
+  readonly flags = new FlagUse();
+  private readonly decoded = new Map<number, { bytes: Uint8Array; insn: DecodedInstruction }>();
+
+  /** `runner`: of a reference engine that stands in front of the program's first instruction. */
+  constructor(private readonly runner: EngineRunner) {}
+
+  private reg(n: number): number {
+    return this.runner.engine.cpu.reg(n);
+  }
+
+  /** The instruction at an address of the window; undefined near the window's ends. */
+  at(eip: number): DecodedInstruction | undefined {
+    if (imageOffset(eip) < 0 || imageOffset(eip + LONGEST - 1) < 0) return undefined;
+    const bytes = this.runner.engine.memory.view(eip, LONGEST);
+    const known = this.decoded.get(eip);
+    if (known && sameBytes(known.bytes, bytes.subarray(0, known.bytes.length))) return known.insn;
+    const insn = decode(bytes, 0, LONGEST, true);
+    if (insn === 'more') return undefined;
+    this.decoded.set(eip, { bytes: bytes.slice(0, insn.length), insn });
+    return insn;
+  }
+
+  /** Whether the instruction, as the registers are now, is left out for anything but the flags that it looks at. */
+  isLeftOut(insn: DecodedInstruction): boolean {
+    const { op } = insn;
+    if (LEFT_OUT.has(op)) return true;
+    if (undefinedResult(op, shiftCount(insn, this.reg(1)), 8 * insn.operandSize)) return true;
+    const loaded = this.selector(insn);
+    if (loaded !== undefined && !SELECTORS.includes(loaded)) return true;
+    if (op === 'popf') return (this.stackTop() & TF_AND_AC) !== 0;
+    if (insn.rep === 'none') return false;
+    // It may take long, and where it overwrites itself, processors go on with what they fetched.
+    const count = this.reg(1);
+    const reach = (count + 1) * insn.operandSize;
+    return count > MOST_REPETITIONS || Math.abs(this.reg(7) - this.runner.engine.cpu.eip) <= reach + LONGEST;
+  }
+
+  /** The selector that an instruction loads into a segment register; -1 if it comes from memory. */
+  private selector(insn: DecodedInstruction): number | undefined {
+    if (/^l[defgs]s$/.test(insn.op)) return -1;
+    const [to, from] = insn.shown;
+    if (to?.kind !== 'sreg' || insn.op === 'push') return undefined;
+    if (insn.op === 'pop') return this.stackTop() & 0xffff;
+    return from?.kind === 'reg' ? this.reg(insn.rm >> 2) & 0xffff : -1;
+  }
+
+  private stackTop(): number {
+    const at = this.reg(ESP);
+    return imageOffset(at) < 0 || imageOffset(at + 3) < 0 ? TF_AND_AC : this.runner.engine.memory.read32(at);
+  }
+
+  /** Executes the instruction at eip, unless there is an objection. Returns the engine's reason to stop. */
+  step(): number | Objection {
+    const { engine } = this.runner;
+    const { eip } = engine.cpu;
+    // Outside of the window the engine finds a fault.
+    const insn = this.at(eip);
+    if (insn === undefined && imageOffset(eip) >= 0) return { kind: 'other', eip };
+    if (insn && this.isLeftOut(insn)) return { kind: 'other', eip };
+    if (insn && this.flags.readsUndefined(insn)) return { kind: 'flags', eip };
+    const ecx = this.reg(1);
+    const reason = engine.run(1);
+    if (insn && reason === LEAVE.budget) this.flags.executed(insn, ecx);
+    return reason;
+  }
+}
+
+/** What a whole program does: undefined flags at its end, or an objection to it. */
+export type Finding = { readonly undefined: number; readonly steps: number } | Objection;
+
+/** Runs a program of at most `most` instructions to its end. */
+export function scrutinise(runner: EngineRunner, input: Case, most: number): Finding {
+  runner.begin(input);
+  try {
+    const scrutiny = new Scrutiny(runner);
+    for (let steps = 0; steps < most; steps++) {
+      const reason = scrutiny.step();
+      if (typeof reason !== 'number') return reason;
+      if (reason !== LEAVE.budget) return { undefined: scrutiny.flags.undefined, steps };
+    }
+    return { kind: 'long', eip: runner.engine.cpu.eip };
+  } finally {
+    runner.end();
+  }
+}
