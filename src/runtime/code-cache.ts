@@ -24,6 +24,7 @@ import {
   REGION_RECORD_BYTES,
   RESUME_BYTES,
 } from '../backend-wasm/record.js';
+import { CodeLines, type LineBits } from './code-lines.js';
 import type { MachineMemory } from './machine-memory.js';
 import type { GuestMmu } from './mmu.js';
 
@@ -95,6 +96,7 @@ export class CodeCache {
   private readonly pairs = new Map<number, number>();
   private pages = new Map<number, CodePage>();
   private readonly pageByMap: CodePage[] = [];
+  private readonly lines: CodeLines;
   private nextMap = L.CODE_MAPS;
   private nextRecord = L.RECORDS;
   private scratchEnd = L.SCRATCH_RECORDS;
@@ -111,6 +113,7 @@ export class CodeCache {
     forms: readonly InterpreterForm[],
     pairs: readonly InterpreterPair[],
   ) {
+    this.lines = new CodeLines(memory);
     this.handlerBytes[HANDLER.resume] = RESUME_BYTES;
     this.handlerBytes[HANDLER.cross] = CROSS_BYTES;
     this.handlerBytes[HANDLER.region] = REGION_RECORD_BYTES;
@@ -192,6 +195,11 @@ export class CodeCache {
     return Math.min(this.heatThreshold * 2 ** Math.min(patience, MAX_PATIENCE), NEVER_HOT);
   }
 
+  /** Its code changes so often that other pages' regions do better without it. */
+  isRestless({ drops }: CodePageView): boolean {
+    return drops > FREE_DROPS;
+  }
+
   /** The page that the code map at this address belongs to. */
   pageOfMap(map: number): CodePageView | undefined {
     return this.pageByMap[(map - L.CODE_MAPS) / L.CODE_MAP_BYTES];
@@ -202,8 +210,9 @@ export class CodeCache {
     const record = this.memory.i32[(page.map >> 2) + offset]!;
     if (record === 0) return false;
     const left = this.memory.i32[(record + RECORD_HEAT) >> 2]!;
+    const heat = this.heatOf(page);
     // Region records count down from far above.
-    return left > this.heatThreshold || left <= this.heatThreshold - entries;
+    return left > heat || left <= heat - entries;
   }
 
   /** Page offsets of the blocks that were entered at least `entries` times, hottest first. */
@@ -280,11 +289,16 @@ export class CodeCache {
     page.blocks.splice(i, 2);
   }
 
-  /** Marks lines (a bit each) of a page as code, beyond what was predecoded. */
-  markLines({ pfn }: CodePageView, lines: readonly [number, number]): void {
-    const at = (L.PAGE_LINES + 8 * pfn) >> 2;
-    this.memory.i32[at]! |= lines[0];
-    this.memory.i32[at + 1]! |= lines[1];
+  /** Region `owner` was made from lines of the page, which may be more than what was predecoded. */
+  markLines({ pfn }: CodePageView, lines: LineBits, owner: number): void {
+    // Its records, if it had any, may be gone since.
+    this.watch(pfn);
+    this.lines.addRegion(pfn, owner, lines);
+  }
+
+  /** Region `owner` is no more. */
+  unmarkLines({ pfn }: CodePageView, owner: number): void {
+    this.lines.removeRegion(pfn, owner);
   }
 
   /** A block of at most `limit` instructions that is used once. The whole block was found before. */
@@ -415,37 +429,29 @@ export class CodeCache {
     return at + plan.bytes;
   }
 
+  /** Stores to the page take the slow path from here on. */
+  private watch(pfn: number): void {
+    const { u8 } = this.memory;
+    if (u8[L.PAGE_FLAGS + pfn]! & L.PAGE_HAS_CODE) return;
+    u8[L.PAGE_FLAGS + pfn]! |= L.PAGE_HAS_CODE;
+    this.mmu.dropWriteTags(pfn);
+  }
+
   private markCode(pfn: number, from: number, to: number): void {
-    const { u8, i32 } = this.memory;
-    if (!(u8[L.PAGE_FLAGS + pfn]! & L.PAGE_HAS_CODE)) {
-      u8[L.PAGE_FLAGS + pfn]! |= L.PAGE_HAS_CODE;
-      this.mmu.dropWriteTags(pfn);
-    }
-    const lines = (L.PAGE_LINES + 8 * pfn) >> 2;
-    for (let line = from >> 6; line <= (to - 1) >> 6; line++) i32[lines + (line >> 5)]! |= 1 << (line & 31);
+    this.watch(pfn);
+    this.lines.addDecoded(pfn, from, to);
   }
 
   /** Guest-physical bytes were written: drops the page if it has code there. Within one page. */
   written(address: number, length: number): void {
-    const pfn = address >>> 12;
-    const lines = (L.PAGE_LINES + 8 * pfn) >> 2;
-    const { i32 } = this.memory;
-    const from = (address & (PAGE - 1)) >> 6;
-    const to = Math.min((address & (PAGE - 1)) + length - 1, PAGE - 1) >> 6;
-    for (let line = from; line <= to; line++) {
-      if ((i32[lines + (line >> 5)]! >>> (line & 31)) & 1) {
-        this.invalidate(pfn);
-        return;
-      }
-    }
+    if (this.lines.hits(address, length)) this.invalidate(address >>> 12);
   }
 
   private invalidate(pfn: number): void {
     const page = this.pages.get(pfn);
-    const { u8, i32 } = this.memory;
+    const { u8 } = this.memory;
     u8[L.PAGE_FLAGS + pfn]! &= ~L.PAGE_HAS_CODE;
-    const lines = (L.PAGE_LINES + 8 * pfn) >> 2;
-    i32[lines] = i32[lines + 1] = 0;
+    this.lines.clear(pfn);
     if (!page) return;
     this.counts.invalidations++;
     this.retirePage(page);
@@ -480,12 +486,11 @@ export class CodeCache {
 
   /** Forgets everything. Records of a block that runs stay readable until the next block is built. */
   flush(): void {
-    const { u8, i32 } = this.memory;
+    const { u8 } = this.memory;
     this.counts.flushes++;
     for (const page of this.pages.values()) {
       u8[L.PAGE_FLAGS + page.pfn]! &= ~L.PAGE_HAS_CODE;
-      const lines = (L.PAGE_LINES + 8 * page.pfn) >> 2;
-      i32[lines] = i32[lines + 1] = 0;
+      this.lines.clear(page.pfn);
       this.retirePage(page);
     }
     this.retire(L.SCRATCH_RECORDS, this.scratchEnd);

@@ -7,6 +7,7 @@ import * as L from '../backend-wasm/memory-layout.js';
 import { HANDLER, RECORD_LEFT, RECORD_OFFSET } from '../backend-wasm/record.js';
 import { BackgroundTranslator, type TranslationService } from './background.js';
 import { CODE_BASE, CodeCache, type CodePageView } from './code-cache.js';
+import { sameLines } from './code-lines.js';
 import { CpuState } from './cpu.js';
 import { BadPageTable, type Engine, type SymbolOf } from './engine.js';
 import { MachineMemory } from './machine-memory.js';
@@ -257,6 +258,7 @@ export class InterpreterEngine implements Engine {
     };
     /** Whether code is worth including; its page then belongs to the region. */
     const include = (delta: number, page: CodePageView, offset: number): boolean => {
+      if (page !== first && this.code.isRestless(page)) return false;
       if (this.tiers !== 'jit' && !this.code.isWarm(page, offset, warm)) return false;
       if (!known.has(delta) && known.size >= REGION_PAGES) return false;
       known.set(delta, page);
@@ -307,11 +309,24 @@ export class InterpreterEngine implements Engine {
       this.workerMilliseconds += spent;
       for (const page of pages.values()) page.onDrop.delete(dropped);
       if (error) throw new TranslatorBug('translating', error, [{ origin, request }], this);
-      if (stale) this.staleTranslations++;
+      if (stale || (translation && this.hasChanged(pages, request, translation))) this.staleTranslations++;
       else if (translation) this.install(pages, translation, origin, module);
     });
     for (const page of pages.values()) page.onDrop.add(dropped);
     for (const place of leaders) this.code.cool(pages.get(pageOf(place))!, place & 0xfff);
+  }
+
+  /** Whether bytes that a translation was made from are not what they were when it was asked for. */
+  private hasChanged(
+    pages: ReadonlyMap<number, CodePageView>,
+    request: TranslationRequest,
+    { lines }: Translation,
+  ): boolean {
+    for (const [delta, bits] of lines) {
+      const now = this.memory.view(pages.get(delta)!.pfn * 4096, 4096);
+      if (!sameLines(now, request.pages.get(delta)!.bytes, bits)) return true;
+    }
+    return false;
   }
 
   private install(

@@ -14,10 +14,15 @@ export const REGION_LIMITS = {
   codeBytes: 48 * 1024 * 1024,
 } as const;
 
+type ByteRange = readonly [from: number, to: number];
+
 /** An installed region. */
 export interface Region {
   readonly origin: RegionOrigin;
   readonly slot: number;
+  /** Its rows of the entry table, and its entry map: byte ranges of control memory. */
+  readonly rows: ByteRange;
+  readonly map: ByteRange;
   readonly bytes: number;
   readonly entries: readonly { readonly page: CodePageView; readonly offset: number }[];
   /** All that it was made from, by page delta. */
@@ -26,6 +31,8 @@ export interface Region {
   readonly drop: () => void;
 }
 
+/** A table index that no region has. */
+const NO_REGION = -1;
 /** Room for the record of an entry. */
 const ENTRY_RECORD_BYTES = 16;
 
@@ -100,7 +107,10 @@ export class RegionCache {
     const first = this.nextEntry;
     this.nextEntry += entries.length;
     const placed = entries.map(({ place }) => ({ page: pages.get(pageOf(place))!, offset: place & 0xfff }));
+    const rows = L.REGION_ENTRY_TABLE + first * L.REGION_ENTRY_BYTES;
     const installed: Region = {
+      rows: [rows, rows + entries.length * L.REGION_ENTRY_BYTES],
+      map: [map, map + mapBytes],
       origin,
       pagesByDelta: pages,
       slot,
@@ -111,11 +121,11 @@ export class RegionCache {
     };
     entries.forEach(({ place, instructions }, i) => {
       const { page, offset } = placed[i]!;
-      const at = (L.REGION_ENTRY_TABLE + (first + i) * L.REGION_ENTRY_BYTES) >> 2;
+      const at = (rows + i * L.REGION_ENTRY_BYTES) >> 2;
       this.memory.i32.set([slot, i, map, pageOf(place) * 4096], at);
       this.code.enterRegionAt(page, offset, first + i, instructions, slot);
     });
-    for (const [delta, lines] of translation.lines) this.code.markLines(pages.get(delta)!, lines);
+    for (const [delta, lines] of translation.lines) this.code.markLines(pages.get(delta)!, lines, slot);
     for (const page of installed.pages) page.onDrop.add(installed.drop);
     this.live.set(slot, installed);
     this.counts.installed++;
@@ -126,10 +136,20 @@ export class RegionCache {
 
   private uninstall(region: Region): void {
     this.counts.dropped++;
-    for (const page of region.pages) page.onDrop.delete(region.drop);
+    for (const page of region.pages) {
+      page.onDrop.delete(region.drop);
+      this.code.unmarkLines(page, region.slot);
+    }
     for (const { page, offset } of region.entries) this.code.leaveRegionAt(page, offset, region.slot);
+    // What still named it would trap, or find no entry.
+    this.fill(region.rows, NO_REGION);
+    this.fill(region.map, L.EMPTY_PLACE);
     this.table.set(region.slot, null);
     this.freeSlots.push(region.slot);
+  }
+
+  private fill([from, to]: ByteRange, value: number): void {
+    this.memory.i32.fill(value, from >> 2, to >> 2);
   }
 
   /** What a region would be translated from now: the same, unless its pages are being written. */

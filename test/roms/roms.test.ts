@@ -25,8 +25,6 @@ interface RomRow {
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const ROWS = JSON.parse(readFileSync(here('roms.json'), 'utf8')) as RomRow[];
-/** It changes its code 28 000 times, and `jit` would translate that again each time: some minutes. */
-const NOT_WITH_JIT = new Set(['self-modify']);
 const SECTORS = 64;
 const SECTOR_BYTES = 512;
 
@@ -67,8 +65,7 @@ async function play(row: RomRow, engine: EngineKind): Promise<Ending> {
 const ENGINES: readonly EngineKind[] = ['interp', 'jit', 'auto'];
 
 describe.each(ENGINES)('%s', (engine) => {
-  const rows = ROWS.filter(({ name }) => engine !== 'jit' || !NOT_WITH_JIT.has(name));
-  test.each(rows.map((row) => [row.name, row] as const))('%s', async (name, row) => {
+  test.each(ROWS.map((row) => [row.name, row] as const))('%s', async (name, row) => {
     const ending = await play(row, engine);
     const lines = ending.output.replaceAll('\r', '').split('\n');
     expect(lines.filter((line) => line.startsWith('FAIL'))).toEqual([]);

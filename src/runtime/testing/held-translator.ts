@@ -29,9 +29,13 @@ export class HeldTranslator implements TranslationService {
   poll(): void {
     WORKER.poll();
   }
+  /** Waits for the worker, and delivers nothing. */
+  complete(): void {
+    WORKER.finish();
+  }
   /** Delivers everything. */
   finish(): void {
-    WORKER.finish();
+    this.complete();
     for (const { done, reply } of this.held.splice(0)) done(reply!);
   }
 }

@@ -1,0 +1,92 @@
+/**
+ * Which bytes of guest memory are code: a bit per 64-byte line of each page, set while records were decoded from the
+ * line or a region was made from it. Generated code reads the bits when it stores to a page that has code.
+ */
+import * as L from '../backend-wasm/memory-layout.js';
+import type { MachineMemory } from './machine-memory.js';
+
+const LINE_SHIFT = 6;
+const PAGE_MASK = 4095;
+const LINES = 64;
+
+/** Lines of a page: a bit each, those of the lower half of the page first. */
+export type LineBits = readonly [low: number, high: number];
+
+/** Whether two copies of a page are the same in some of its lines. */
+export function sameLines(a: Uint8Array, b: Uint8Array, lines: LineBits): boolean {
+  for (let line = 0; line < LINES; line++) {
+    if (!((lines[line >> 5]! >>> (line & 31)) & 1)) continue;
+    const end = (line + 1) << LINE_SHIFT;
+    for (let at = line << LINE_SHIFT; at < end; at++) if (a[at] !== b[at]) return false;
+  }
+  return true;
+}
+
+interface PageLines {
+  /** What records were decoded from. */
+  decoded: [number, number];
+  /** What regions were made from, by their numbers. */
+  readonly regions: Map<number, LineBits>;
+}
+
+export class CodeLines {
+  private readonly pages = new Map<number, PageLines>();
+
+  constructor(private readonly memory: MachineMemory) {}
+
+  private page(pfn: number): PageLines {
+    let page = this.pages.get(pfn);
+    if (page === undefined) this.pages.set(pfn, (page = { decoded: [0, 0], regions: new Map() }));
+    return page;
+  }
+
+  /** Records were decoded from the page's bytes [from, to). */
+  addDecoded(pfn: number, from: number, to: number): void {
+    const { decoded } = this.page(pfn);
+    for (let line = from >> LINE_SHIFT; line <= (to - 1) >> LINE_SHIFT; line++)
+      decoded[line >> 5]! |= 1 << (line & 31);
+    this.add(pfn, decoded);
+  }
+
+  /** Region number `region` was made from lines of the page. */
+  addRegion(pfn: number, region: number, lines: LineBits): void {
+    this.page(pfn).regions.set(region, lines);
+    this.add(pfn, lines);
+  }
+
+  removeRegion(pfn: number, region: number): void {
+    const page = this.pages.get(pfn);
+    if (!page?.regions.delete(region)) return;
+    this.set(pfn, page.decoded);
+    for (const lines of page.regions.values()) this.add(pfn, lines);
+  }
+
+  /** The page has no code. */
+  clear(pfn: number): void {
+    this.pages.delete(pfn);
+    this.set(pfn, [0, 0]);
+  }
+
+  /** Whether any of the bytes, which lie in one page, is code. */
+  hits(address: number, length: number): boolean {
+    const { i32 } = this.memory;
+    const lines = this.at(address >>> 12);
+    const from = (address & PAGE_MASK) >> LINE_SHIFT;
+    const to = Math.min((address & PAGE_MASK) + length - 1, PAGE_MASK) >> LINE_SHIFT;
+    for (let line = from; line <= to; line++)
+      if ((i32[lines + (line >> 5)]! >>> (line & 31)) & 1) return true;
+    return false;
+  }
+
+  private at(pfn: number): number {
+    return (L.PAGE_LINES + 8 * pfn) >> 2;
+  }
+  private add(pfn: number, [low, high]: LineBits): void {
+    const { i32 } = this.memory;
+    i32[this.at(pfn)]! |= low;
+    i32[this.at(pfn) + 1]! |= high;
+  }
+  private set(pfn: number, [low, high]: LineBits): void {
+    this.memory.i32.set([low, high], this.at(pfn));
+  }
+}
