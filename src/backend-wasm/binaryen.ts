@@ -5,6 +5,7 @@
  */
 import binaryen from 'binaryen';
 import type { Type } from '../ir/ops.js';
+import { withBranchHints } from './branch-hints.js';
 
 /** An expression under construction. To be used exactly once. */
 export type Expr = number & { readonly __brand: 'Expr' };
@@ -147,6 +148,11 @@ export class Emitter {
   if(condition: Expr, then: Expr, otherwise?: Expr): Expr {
     return this.ref(this.module.if(condition, then, otherwise));
   }
+  /** `if` with a condition that is hardly ever true. */
+  unlikely(condition: Expr, then: Expr, otherwise?: Expr): Expr {
+    const m = this.module;
+    return this.if(this.ref(m.i32.eqz(m.i32.eqz(condition))), then, otherwise);
+  }
   br(label: string, condition?: Expr): Expr {
     return this.ref(this.module.br(label, condition));
   }
@@ -219,7 +225,7 @@ export class Emitter {
     binaryen.setDebugInfo(options.names ?? false);
     const bytes = this.module.emitBinary();
     this.module.dispose();
-    return bytes;
+    return withBranchHints(bytes);
   }
 }
 

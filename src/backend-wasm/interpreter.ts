@@ -455,19 +455,61 @@ function addRun(
   const regionEntry = (at: number): Expr => e.load(32, get(ENTRY), L.REGION_ENTRY_TABLE + at);
   const region: Expr[] = [
     refund(),
-    setSlot(L.FUEL, get(FUEL)),
-    setSlot(L.CODE_CHANGED, e.i32(0)),
-    setSlot(L.REGION_ENTRIES, e.add(slot(L.REGION_ENTRIES), e.i32(1))),
-    e.setLocal(ENTRY, e.shl(e.load(16, get(PC), RECORD_ENTRY), e.i32(4))),
-    e.setLocal(
-      REC,
-      e.callIndirect(
-        L.REGION_TABLE,
-        regionEntry(0),
-        [regionEntry(4), regionEntry(8), regionEntry(12)],
-        ['i32', 'i32', 'i32'],
-        'i32',
-      ),
+    e.setLocal(REC, get(PC)),
+    e.loop(
+      'chain',
+      e.block(null, [
+        e.setLocal(ENTRY, e.shl(e.load(16, get(REC), RECORD_ENTRY), e.i32(4))),
+        e.unlikely(
+          e.ltU(get(FUEL), e.and(regionEntry(12), e.i32(L.REGION_NEED_MASK))),
+          e.block(null, [
+            e.setLocal(EIP, e.add(get(BASE), e.load(16, get(REC), RECORD_OFFSET))),
+            e.br('resolve'),
+          ]),
+        ),
+        setSlot(L.FUEL, get(FUEL)),
+        setSlot(L.CODE_CHANGED, e.i32(0)),
+        setSlot(L.REGION_ENTRIES, e.add(slot(L.REGION_ENTRIES), e.i32(1))),
+        e.setLocal(
+          REC,
+          e.callIndirect(
+            L.REGION_TABLE,
+            regionEntry(0),
+            [regionEntry(4), regionEntry(8), regionEntry(12)],
+            ['i32', 'i32', 'i32'],
+            'i32',
+          ),
+        ),
+        e.br('called', get(REC)),
+        // It goes on at EIP: often in another region.
+        e.setLocal(FUEL, slot(L.FUEL)),
+        e.setLocal(TLB, slot(L.TLB_BASE)),
+        e.setLocal(EIP, slot(S.EIP)),
+        e.setLocal(ENTRY, executionEntry(get(EIP))),
+        e.br('called', e.ne(e.load(32, get(ENTRY), L.TLB_DATA_BYTES), e.and(get(EIP), e.i32(-4096)))),
+        e.setLocal(
+          REC,
+          e.load(
+            32,
+            e.add(
+              e.load(32, get(ENTRY), L.TLB_DATA_BYTES + 4),
+              e.shl(e.and(get(EIP), e.i32(4095)), e.i32(2)),
+            ),
+          ),
+        ),
+        e.if(
+          get(REC),
+          e.if(
+            e.eq(e.load(16, get(REC), RECORD_HANDLER), e.i32(HANDLER.region)),
+            e.block(null, [
+              e.setLocal(BASE, e.and(get(EIP), e.i32(-4096))),
+              setSlot(L.PAGE_BASE, get(BASE)),
+              e.br('chain'),
+            ]),
+          ),
+        ),
+        e.setLocal(REC, e.i32(RETURNS.lookup)),
+      ]),
     ),
     e.br('called'),
   ];

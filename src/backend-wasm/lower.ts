@@ -2,7 +2,7 @@
  * Lowers IR to Wasm. One lowering serves the interpreter's handlers, the translator's regions and IR functions; what
  * differs (where state lives, how control leaves) comes from a `Target`.
  */
-import { OPS, type OpName, type Type } from '../ir/ops.js';
+import { OPS, type Type } from '../ir/ops.js';
 import {
   type Block,
   type CallTarget,
@@ -23,7 +23,9 @@ import {
 } from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
 import type { Emitter, Expr, Locals, ResultType, Width } from './binaryen.js';
+import type { AccessGroup, GroupMember } from './access-groups.js';
 import { SLOW_PATH, TLB_ENTRIES } from './memory-layout.js';
+import { widthOf } from './width.js';
 
 /** Where lowered code stands, and how it reaches its surroundings. Every method makes a new expression. */
 export interface Target {
@@ -64,6 +66,7 @@ export interface FunctionTraits {
   readonly registers: boolean;
 }
 
+const NO_GROUPS: ReadonlyMap<number, GroupMember> = new Map();
 const NO_TRAITS: FunctionTraits = { fuel: false, registers: false };
 
 /** State slots that a region keeps in locals: general registers, and the two of the status flags. */
@@ -99,38 +102,6 @@ export function traitsOf(functions: readonly IrFunction[]): ReadonlyMap<string, 
 }
 
 const TLB_INDEX_MASK = (TLB_ENTRIES - 1) << 4;
-const WIDTH: Record<string, Width> = {
-  get8: 8,
-  get16: 16,
-  get32: 32,
-  get64: 64,
-  put8: 8,
-  put16: 16,
-  put32: 32,
-  put64: 64,
-  peek8: 8,
-  peek16: 16,
-  peek32: 32,
-  peek64: 64,
-  poke8: 8,
-  poke16: 16,
-  poke32: 32,
-  poke64: 64,
-  ld8: 8,
-  ld16: 16,
-  ld32: 32,
-  ld64: 64,
-  st8: 8,
-  st16: 16,
-  st32: 32,
-  st64: 64,
-};
-
-/** Bits of the memory access that an op makes. */
-export function widthOf(name: OpName): Width {
-  return WIDTH[name]!;
-}
-
 /** Lowers one block (or function body) into statements. */
 export class Lowering {
   private readonly ops: readonly Op[];
@@ -143,6 +114,8 @@ export class Lowering {
   private readonly varLocals: number[] = [];
   private readonly taken: number[] = [];
   private labels = 0;
+  /** Locals with the address in control memory of a group's lowest byte, or 0 if its page was not found. */
+  private readonly groupLocals = new Map<AccessGroup, number>();
 
   constructor(
     private readonly e: Emitter,
@@ -153,6 +126,8 @@ export class Lowering {
     private readonly labelPrefix: string,
     /** Locals that already hold the first variables (function parameters). */
     parameterCount = 0,
+    /** Accesses that share a check, by op index. */
+    private readonly groups: ReadonlyMap<number, GroupMember> = NO_GROUPS,
   ) {
     this.ops = block.ops;
     this.vars = block.vars;
@@ -266,12 +241,12 @@ export class Lowering {
       case 'get16':
       case 'get32':
       case 'get64':
-        return target.get(WIDTH[op.name]!, op.imm as Operand);
+        return target.get(widthOf(op.name), op.imm as Operand);
       case 'peek8':
       case 'peek16':
       case 'peek32':
       case 'peek64':
-        return e.load(WIDTH[op.name]!, this.value(op.args[0]!), op.imm as number);
+        return e.load(widthOf(op.name), this.value(op.args[0]!), op.imm as number);
       case 'var.get':
         return e.getLocal(this.varLocals[op.imm as number]!, op.type as Type);
       case 'clock':
@@ -300,7 +275,7 @@ export class Lowering {
 
   private faultCheck(): Expr {
     const { e } = this;
-    return e.if(e.load(32, e.i32(0), EXIT_REASON), this.target.fault());
+    return e.unlikely(e.load(32, e.i32(0), EXIT_REASON), this.target.fault());
   }
 
   /** A local that holds the address operand, so that it can be used more than once. */
@@ -313,11 +288,11 @@ export class Lowering {
   }
 
   /** `tag == page of the access's last byte`: hits only if the access stays inside the page. */
-  private tlbHit(address: number, entry: number, tagOffset: number, bytes: number): Expr {
+  private tlbMiss(address: number, entry: number, tagOffset: number, bytes: number): Expr {
     const { e } = this;
     const get = (): Expr => e.getLocal(address, 'i32');
     const last = bytes === 1 ? get() : e.add(get(), e.i32(bytes - 1));
-    return e.eq(
+    return e.ne(
       e.load(32, e.teeLocal(entry, this.tlbEntry(get()), 'i32'), tagOffset),
       e.and(last, e.i32(-4096)),
     );
@@ -328,11 +303,11 @@ export class Lowering {
     const effect = OPS[op.name].effect;
     switch (effect) {
       case 'put':
-        out.push(target.put(WIDTH[op.name]!, op.imm as Operand, this.value(op.args[0]!)));
+        out.push(target.put(widthOf(op.name), op.imm as Operand, this.value(op.args[0]!)));
         return;
       case 'poke':
         out.push(
-          e.store(WIDTH[op.name]!, this.value(op.args[0]!), this.value(op.args[1]!), op.imm as number),
+          e.store(widthOf(op.name), this.value(op.args[0]!), this.value(op.args[1]!), op.imm as number),
         );
         return;
       case 'var':
@@ -343,7 +318,7 @@ export class Lowering {
         else this.load(i, op, out);
         return;
       case 'store':
-        this.store(op, out);
+        this.store(i, op, out);
         return;
       case 'call':
         this.call(i, op, out);
@@ -395,50 +370,87 @@ export class Lowering {
     }
   }
 
-  private load(i: Value, op: Op, out: Expr[]): void {
+  /** Makes the check of a group at its first access. */
+  private checkGroup(group: AccessGroup, out: Expr[]): number {
     const { e } = this;
-    const width = WIDTH[op.name]!;
-    const type: Type = width === 64 ? 'i64' : 'i32';
+    const known = this.groupLocals.get(group);
+    if (known !== undefined) return known;
+    const { root, low, span, write } = group;
+    const address = this.take('i32');
+    const entry = this.take('i32');
+    this.groupLocals.set(group, address);
+    out.push(
+      e.setLocal(address, root === undefined ? e.i32(low) : e.add(this.value(root), e.i32(low))),
+      e.unlikely(
+        this.tlbMiss(address, entry, write ? 4 : 0, span),
+        e.setLocal(address, e.i32(0)),
+        e.setLocal(address, e.add(e.getLocal(address, 'i32'), e.load(32, e.getLocal(entry, 'i32'), 8))),
+      ),
+    );
+    return address;
+  }
+
+  /** The way of an access whose page the TLB has, and whether it has not. */
+  private fastAccess(
+    i: Value,
+    op: Op,
+    out: Expr[],
+    bytes: number,
+    write: boolean,
+  ): { miss: Expr; host: Expr; offset: number; address: () => Expr } {
+    const { e } = this;
+    const member = this.groups.get(i);
+    if (member) {
+      const host = this.checkGroup(member.group, out);
+      return {
+        miss: e.pure('i32.eqz', [e.getLocal(host, 'i32')]),
+        host: e.getLocal(host, 'i32'),
+        offset: member.offset,
+        address: () => this.value(op.args[0]!),
+      };
+    }
     const address = this.addressLocal(op.args[0]!, out);
     const entry = this.take('i32');
-    const result = this.take(type);
-    const get = (): Expr => e.getLocal(address, 'i32');
+    return {
+      miss: this.tlbMiss(address, entry, write ? 4 : 0, bytes),
+      host: e.add(e.getLocal(address, 'i32'), e.load(32, e.getLocal(entry, 'i32'), 8)),
+      offset: 0,
+      address: () => e.getLocal(address, 'i32'),
+    };
+  }
+
+  private load(i: Value, op: Op, out: Expr[]): void {
+    const { e } = this;
+    const width = widthOf(op.name);
+    const type: Type = width === 64 ? 'i64' : 'i32';
     const forWrite = op.imm as number;
-    const direct = e.load(width, e.add(get(), e.load(32, e.getLocal(entry, 'i32'), 8)));
+    const { miss, host, offset, address } = this.fastAccess(i, op, out, width >> 3, forWrite !== 0);
+    const result = this.take(type);
     const slow = e.block(null, [
-      e.setLocal(result, e.call(SLOW_PATH.load[width], [get(), e.i32(forWrite)], type)),
+      e.setLocal(result, e.call(SLOW_PATH.load[width], [address(), e.i32(forWrite)], type)),
       this.faultCheck(),
     ]);
-    const hit = this.tlbHit(address, entry, forWrite ? 4 : 0, width >> 3);
-    out.push(e.if(hit, e.setLocal(result, direct), slow));
+    out.push(e.unlikely(miss, slow, e.setLocal(result, e.load(width, host, offset))));
     this.localOf[i] = result;
   }
 
-  private store(op: Op, out: Expr[]): void {
+  private store(i: Value, op: Op, out: Expr[]): void {
     const { e } = this;
-    const width = WIDTH[op.name]!;
+    const width = widthOf(op.name);
     const type: Type = width === 64 ? 'i64' : 'i32';
-    const address = this.addressLocal(op.args[0]!, out);
     const v = op.args[1]!;
     let value = this.localOf[v]!;
     if (value < 0) {
       value = this.take(type);
       out.push(e.setLocal(value, this.value(v)));
     }
-    const entry = this.take('i32');
-    const get = (): Expr => e.getLocal(address, 'i32');
-    const hit = this.tlbHit(address, entry, 4, width >> 3);
-    const direct = e.store(
-      width,
-      e.add(get(), e.load(32, e.getLocal(entry, 'i32'), 8)),
-      e.getLocal(value, type),
-    );
+    const { miss, host, offset, address } = this.fastAccess(i, op, out, width >> 3, true);
     const slow = e.block(null, [
-      e.call(SLOW_PATH.store[width], [get(), e.getLocal(value, type)], 'void'),
+      e.call(SLOW_PATH.store[width], [address(), e.getLocal(value, type)], 'void'),
       this.faultCheck(),
       ...this.target.afterSlowStore(),
     ]);
-    out.push(e.if(hit, direct, slow));
+    out.push(e.unlikely(miss, slow, e.store(width, host, e.getLocal(value, type), offset)));
   }
 
   private probe(op: Op, out: Expr[]): void {

@@ -54,11 +54,14 @@ export const TLB_CONTEXT_BYTES = 2 * TLB_BYTES;
 export const TLB_CONTEXTS = 9;
 export const TLB_POOL = 0x10000;
 
-/** Entries of translated regions: {table index, entry in the region, address of the region's entry map,
- * bytes from the region's first page to the entry's page}. */
+/**
+ * Entries of translated regions: {table index, entry in the region, address of the region's data (`entry-map.ts`),
+ * bytes from the region's first page to the entry's page | instructions that have to be affordable}.
+ */
 export const REGION_ENTRY_TABLE = 0xa0000;
 export const REGION_ENTRY_BYTES = 16;
 export const MAX_REGION_ENTRIES = 0x6000;
+export const REGION_NEED_MASK = 0xfff;
 
 /** Most guest-physical pages: 2 GiB of RAM and 256 device pages. */
 export const MAX_PAGES = 0x80000 + 256;

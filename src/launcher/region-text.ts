@@ -74,13 +74,13 @@ export class RegionText {
     this.entries = new Set(lifted.entries);
     this.code = lifted.blocks.map(({ start, instructions }) => {
       const delta = pageOf(start);
-      const page = request.pages.get(delta)!.bytes;
+      const page = request.pages.get(delta)!;
       return decodePage(page, start - delta * PAGE, this.address(start), instructions);
     });
   }
 
   private lift(passes?: Parameters<typeof liftRegion>[2]): ReturnType<typeof liftRegion> {
-    return liftRegion(this.request, (delta) => this.request.pages.get(delta)?.bytes, passes);
+    return liftRegion(this.request, (delta) => this.request.pages.get(delta), passes);
   }
 
   /** Linear address of a place. */

@@ -229,10 +229,10 @@ export class CodeCache {
   }
 
   /**
-   * Makes the block at `offset` of the page (its first `instructions` instructions) enter the region entry `id` of
-   * region `owner` instead, unless it enters another region already.
+   * Makes the block at `offset` of the page enter the region entry `id` of region `owner` instead, unless it enters
+   * another region already.
    */
-  enterRegionAt(view: CodePageView, offset: number, id: number, instructions: number, owner: number): void {
+  enterRegionAt(view: CodePageView, offset: number, id: number, owner: number): void {
     const page = view as CodePage;
     const { data, i32 } = this.memory;
     if (page.regions.has(offset)) return;
@@ -245,12 +245,21 @@ export class CodeCache {
     }
     const entry = this.allocate(page);
     i32[(entry + RECORD_HEAT) >> 2] = NEVER_HOT;
-    this.header(entry, HANDLER.region, offset, instructions);
+    // What the region needs it charges itself.
+    this.header(entry, HANDLER.region, offset, 0);
     data.setUint16(entry + RECORD_ENTRY, id, true);
     this.nextRecord = entry + REGION_RECORD_BYTES;
     page.blocks.push(entry, this.nextRecord);
     i32[at] = entry;
     page.regions.set(offset, { record, handler, entry, owner });
+  }
+
+  /** Instructions that have to be affordable to start at a block's first record. */
+  needOf(record: number): number {
+    const { data, i32, u8 } = this.memory;
+    if (data.getUint16(record + RECORD_HANDLER, true) !== HANDLER.region) return u8[record + RECORD_LEFT]!;
+    const entry = data.getUint16(record + RECORD_ENTRY, true);
+    return i32[(L.REGION_ENTRY_TABLE + entry * L.REGION_ENTRY_BYTES + 12) >> 2]! & L.REGION_NEED_MASK;
   }
 
   /** Lets a block become hot once more. */

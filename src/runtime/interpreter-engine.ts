@@ -4,7 +4,7 @@ import { LEAVE } from '../frontend-x86/leave.js';
 import { outline, pageOf } from '../frontend-x86/discover.js';
 import type { InterpreterForm, InterpreterPair } from '../backend-wasm/interpreter.js';
 import * as L from '../backend-wasm/memory-layout.js';
-import { HANDLER, RECORD_LEFT, RECORD_OFFSET } from '../backend-wasm/record.js';
+import { HANDLER, RECORD_OFFSET } from '../backend-wasm/record.js';
 import { BackgroundTranslator, type TranslationService } from './background.js';
 import { CODE_BASE, CodeCache, type CodePageView } from './code-cache.js';
 import { sameLines } from './code-lines.js';
@@ -17,6 +17,7 @@ import { PunctualTranslator } from './punctual-translator.js';
 import { RegionCache, snapshot } from './region-cache.js';
 import { errorFacts, regionName, regionsOnStack, TranslatorBug } from './translator-bug.js';
 import type { RegionOrigin, Translation, TranslationRequest } from './translator.js';
+import { heedBranchHints } from './v8-options.js';
 
 const VECTOR_GENERAL_PROTECTION = 13;
 const VECTOR_PAGE_FAULT = 14;
@@ -108,6 +109,7 @@ export class InterpreterEngine implements Engine {
     this.mmu = new GuestMmu(this.memory, this.cpu);
     this.code = new CodeCache(this.memory, this.mmu, options.interpreter.forms, options.interpreter.pairs);
     this.code.heatThreshold = this.heat;
+    if (this.tiers !== 'interp') heedBranchHints();
     if (this.tiers === 'auto') this.background.prepare();
     const env = {
       memory: this.memory.wasm,
@@ -226,8 +228,7 @@ export class InterpreterEngine implements Engine {
       this.setSlot(L.PAGE_BASE, eip - (linear & 0xfff));
       let record = code.block(physical, linear, flat, user);
       if (typeof record !== 'number') return this.fetchFault(record.address);
-      if (this.memory.u8[record + RECORD_LEFT]! > fuel)
-        record = code.scratch(physical, linear, flat, user, fuel);
+      if (code.needOf(record) > fuel) record = code.scratch(physical, linear, flat, user, fuel);
       if (typeof record !== 'number') return this.fetchFault(record.address);
       return record;
     } catch (error) {
@@ -324,7 +325,7 @@ export class InterpreterEngine implements Engine {
   ): boolean {
     for (const [delta, bits] of lines) {
       const now = this.memory.view(pages.get(delta)!.pfn * 4096, 4096);
-      if (!sameLines(now, request.pages.get(delta)!.bytes, bits)) return true;
+      if (!sameLines(now, request.pages.get(delta)!, bits)) return true;
     }
     return false;
   }

@@ -1,5 +1,6 @@
 /** The installed regions of a machine: entries, table slots, and what happens when their page changes. */
 import { LRUCache } from 'lru-cache';
+import { regionDataBytes } from '../backend-wasm/entry-map.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import { pageOf } from '../frontend-x86/discover.js';
 import type { CodeCache, CodePageView } from './code-cache.js';
@@ -41,12 +42,7 @@ export function snapshot(
   memory: MachineMemory,
   pages: ReadonlyMap<number, CodePageView>,
 ): TranslationRequest['pages'] {
-  return new Map(
-    [...pages].map(([delta, { pfn, map }]) => [
-      delta,
-      { bytes: memory.view(pfn * 4096, 4096).slice(), codeMap: map },
-    ]),
-  );
+  return new Map([...pages].map(([delta, { pfn }]) => [delta, memory.view(pfn * 4096, 4096).slice()]));
 }
 
 export class RegionCache {
@@ -81,7 +77,7 @@ export class RegionCache {
   ): boolean {
     const { entries } = translation;
     if (!this.code.hasRoom(entries.length * ENTRY_RECORD_BYTES)) return false;
-    const mapBytes = translation.map.length * L.ENTRY_MAP_ROW_BYTES;
+    const mapBytes = regionDataBytes(translation.map.length, translation.pages.length);
     if (
       this.nextEntry + entries.length > L.MAX_REGION_ENTRIES ||
       this.nextMap + mapBytes > L.ENTRY_MAPS_END
@@ -99,6 +95,8 @@ export class RegionCache {
       this.memory.i32[at + 1] = row ? row[1] : 0;
       this.memory.i32[at + 2] = row ? pages.get(pageOf(row[0]))!.map : 0;
     });
+    const behind = (map + translation.map.length * L.ENTRY_MAP_ROW_BYTES) >> 2;
+    translation.pages.forEach((delta, i) => (this.memory.i32[behind + i] = pages.get(delta)!.map));
     const env: Record<string, WebAssembly.ImportValue> = {};
     for (const { name } of WebAssembly.Module.imports(module)) env[name] = this.environment[name]!;
     const { region } = new WebAssembly.Instance(module, { env }).exports;
@@ -119,11 +117,11 @@ export class RegionCache {
       pages: [...translation.lines.keys()].map((delta) => pages.get(delta)!),
       drop: () => void this.live.delete(slot),
     };
-    entries.forEach(({ place, instructions }, i) => {
+    entries.forEach(({ place, need }, i) => {
       const { page, offset } = placed[i]!;
       const at = (rows + i * L.REGION_ENTRY_BYTES) >> 2;
-      this.memory.i32.set([slot, i, map, pageOf(place) * 4096], at);
-      this.code.enterRegionAt(page, offset, first + i, instructions, slot);
+      this.memory.i32.set([slot, i, map, (pageOf(place) * 4096) | need], at);
+      this.code.enterRegionAt(page, offset, first + i, slot);
     });
     for (const [delta, lines] of translation.lines) this.code.markLines(pages.get(delta)!, lines, slot);
     for (const page of installed.pages) page.onDrop.add(installed.drop);

@@ -19,8 +19,8 @@ export interface Translation extends RegionImage {
 
 /** All that a translation is made from: plain data, so that it can be sent to a worker. */
 export interface TranslationRequest extends RegionOutline {
-  /** By page delta: the page's 4096 bytes and the address of its code map. */
-  readonly pages: ReadonlyMap<number, { readonly bytes: Uint8Array; readonly codeMap: number }>;
+  /** By page delta: the page's 4096 bytes. */
+  readonly pages: ReadonlyMap<number, Uint8Array>;
   /** What profilers and stack traces call it. */
   readonly name: string;
 }
@@ -44,10 +44,9 @@ export function translate(
   emit: { validate: boolean; text?: boolean } = { validate: false },
 ): Translation | undefined {
   const { pages } = request;
-  const found = liftRegion(request, (delta) => pages.get(delta)?.bytes);
+  const found = liftRegion(request, (delta) => pages.get(delta));
   if (found.blocks.length === 0 || found.entries.length === 0) return undefined;
-  const codeMap = (delta: number): number => pages.get(delta)!.codeMap;
-  const image = generateRegion({ ...found, codeMap }, TRAITS, emit);
+  const image = generateRegion(found, TRAITS, emit);
   const lines = new Map<number, [number, number]>();
   let instructions = 0;
   for (const block of found.blocks) {

@@ -1,0 +1,203 @@
+/** How lowered code reaches its surroundings in a region: registers in locals, ways out, edges to other blocks. */
+import * as S from '../frontend-x86/cpu-state.js';
+import type { Block, Field, Operand } from '../ir/ir.js';
+import type { Emitter, Expr, Width } from './binaryen.js';
+import type { FunctionTraits, Target } from './lower.js';
+import * as L from './memory-layout.js';
+import { RETURNS } from './record.js';
+import * as R from './region-locals.js';
+
+/** A basic block of a region. Places are bytes from the start of the region's first page. */
+export interface RegionBlock {
+  /** Place of its first byte, and behind its last. */
+  readonly start: number;
+  readonly end: number;
+  /** Its IR; marks tell the instructions. */
+  readonly ir: Block;
+  readonly instructions: number;
+}
+
+/** Code that goes from a block's end to a place. `uncharged`: instructions executed that FUEL does not know of. */
+export interface Edges {
+  go(place: number, uncharged: number): Expr[];
+  /** Whether the code at the place follows at once, so that what is uncharged can be left to it. */
+  isInline(place: number): boolean;
+}
+
+/** Takes instructions from the fuel. */
+export function charge(e: Emitter, instructions: number): Expr[] {
+  if (instructions === 0) return [];
+  return [e.setLocal(R.FUEL, e.sub(e.getLocal(R.FUEL, 'i32'), e.i32(instructions)))];
+}
+
+export class RegionTarget implements Target {
+  private mark = 0;
+  private storesDone = false;
+
+  /** `uncharged`: instructions executed before the block that FUEL does not know of; less than 0 if it knows too much. */
+  constructor(
+    private readonly e: Emitter,
+    private readonly block: RegionBlock,
+    private readonly use: R.RegisterUse,
+    private readonly edges: Edges,
+    private readonly uncharged: number,
+  ) {}
+
+  private local(local: number): Expr {
+    return this.e.getLocal(local, 'i32');
+  }
+  /** Place of the current instruction. */
+  private get at(): number {
+    return this.block.start + this.block.ir.marks[this.mark]!.delta;
+  }
+  /** Uncharged instructions before the current one. */
+  private get before(): number {
+    return this.uncharged + this.mark;
+  }
+  /** Uncharged instructions at the block's end. */
+  private get atEnd(): number {
+    return this.uncharged + this.block.instructions;
+  }
+  get(width: Width, slot: Operand): Expr {
+    const { e } = this;
+    const r = R.registerAt(slot as number);
+    if (r === undefined) return e.load(width, e.i32(0), slot as number);
+    if (width === 32) return this.local(r.local);
+    const shifted = r.shift === 0 ? this.local(r.local) : e.shru(this.local(r.local), e.i32(r.shift));
+    return e.and(shifted, e.i32(width === 8 ? 0xff : 0xffff));
+  }
+  put(width: Width, slot: Operand, value: Expr): Expr {
+    const { e } = this;
+    const r = R.registerAt(slot as number);
+    if (r === undefined) return e.store(width, e.i32(0), value, slot as number);
+    if (width === 32) return e.setLocal(r.local, value);
+    const mask = width === 8 ? 0xff : 0xffff;
+    const bits = e.and(value, e.i32(mask));
+    const placed = r.shift === 0 ? bits : e.shl(bits, e.i32(r.shift));
+    const kept = e.and(this.local(r.local), e.i32(~(mask << r.shift)));
+    return e.setLocal(r.local, e.pure('i32.or', [kept, placed]));
+  }
+  field(f: Field): Expr {
+    throw new Error(`field ${f.name} in a region`);
+  }
+  pcrel(delta: Operand): Expr {
+    return this.e.add(this.local(R.BASE), this.e.i32(this.at + (delta as number)));
+  }
+  tlb(): Expr {
+    return this.local(R.TLB);
+  }
+  /** Leaves for `eip`. */
+  private exit(eip: Expr, uncharged: number, result: number): Expr {
+    const { e } = this;
+    return e.block(null, [
+      e.setLocal(R.EIP, eip),
+      ...charge(e, uncharged),
+      ...(result === RETURNS.lookup ? [] : [e.setLocal(R.RESULT, e.i32(result))]),
+      e.br('leave'),
+    ]);
+  }
+  fault(): Expr {
+    return this.exit(this.pcrel(0), this.before, RETURNS.left);
+  }
+  fuel(): Expr {
+    return this.local(R.FUEL);
+  }
+  setFuel(value: Expr): Expr {
+    return this.e.setLocal(R.FUEL, value);
+  }
+  clock(): Expr {
+    const { e } = this;
+    return e.call('clock', [e.sub(this.local(R.FUEL), e.i32(this.before))], 'i64');
+  }
+  beforeCall({ fuel, registers }: FunctionTraits): Expr[] {
+    const { e } = this;
+    const out: Expr[] = [];
+    if (fuel) out.push(e.store(32, e.i32(0), this.local(R.FUEL), L.FUEL));
+    if (registers) out.push(...R.storeRegisters(e, this.use));
+    return out;
+  }
+  afterCall({ fuel, registers }: FunctionTraits): Expr[] {
+    const { e } = this;
+    const out: Expr[] = [];
+    if (fuel) out.push(e.setLocal(R.FUEL, e.load(32, e.i32(0), L.FUEL)));
+    if (registers) out.push(...R.loadRegisters(e, this.use));
+    // Bulk stores of a function may have hit code too.
+    out.push(...this.afterSlowStore());
+    return out;
+  }
+  afterSlowStore(): Expr[] {
+    this.storesDone = true;
+    return [this.e.setLocal(R.CHANGED, this.e.load(32, this.e.i32(0), L.CODE_CHANGED))];
+  }
+  /** Leaves for `eip` if the instruction's stores hit code. */
+  private ifChanged(eip: () => Expr, uncharged: number): Expr[] {
+    if (!this.storesDone) return [];
+    this.storesDone = false;
+    return [this.e.unlikely(this.local(R.CHANGED), this.exit(eip(), uncharged, RETURNS.lookup))];
+  }
+  instruction(index: number): Expr[] {
+    this.mark = index;
+    return this.ifChanged(() => this.pcrel(0), this.before);
+  }
+  private eipOf(place: number): Expr {
+    return this.e.add(this.local(R.BASE), this.e.i32(place));
+  }
+  /** At the end of the block: goes to a place. */
+  private transfer(place: number): Expr[] {
+    return [...this.ifChanged(() => this.eipOf(place), this.atEnd), ...this.edges.go(place, this.atEnd)];
+  }
+  goto(delta: Operand): Expr[] {
+    return this.transfer(this.at + (delta as number));
+  }
+  branch(condition: Expr, taken: Operand, fallThrough: Operand): Expr[] {
+    const { e, edges } = this;
+    const to = this.at + (taken as number);
+    const otherwise = this.at + (fallThrough as number);
+    const out: Expr[] = [];
+    let decides = condition;
+    if (this.storesDone) {
+      out.push(e.setLocal(R.CONDITION, condition));
+      decides = this.local(R.CONDITION);
+      const eip = (): Expr =>
+        e.pure('i32.select', [this.local(R.CONDITION), this.eipOf(to), this.eipOf(otherwise)]);
+      out.push(...this.ifChanged(eip, this.atEnd));
+    }
+    let uncharged = this.atEnd;
+    if (!edges.isInline(to) && !edges.isInline(otherwise)) {
+      out.push(...charge(e, uncharged));
+      uncharged = 0;
+    }
+    out.push(
+      e.if(decides, e.block(null, edges.go(to, uncharged)), e.block(null, edges.go(otherwise, uncharged))),
+    );
+    return out;
+  }
+  jump(eip: Expr, kind: number): Expr[] {
+    const { e } = this;
+    const out = [e.setLocal(R.EIP, eip), ...charge(e, this.atEnd)];
+    if (kind === 3) {
+      const stop = e.call(L.MODE_CHANGED, [], 'i32');
+      out.push(e.if(stop, e.setLocal(R.RESULT, e.i32(RETURNS.resolve))), e.br('leave'));
+    } else {
+      out.push(...this.ifChanged(() => this.local(R.EIP), 0), e.br('indirect'));
+    }
+    return out;
+  }
+  leave(reason: number, detail: Expr): Expr[] {
+    const { e } = this;
+    const next = this.pcrel(this.block.ir.marks[this.mark]!.length);
+    return [
+      e.store(32, e.i32(0), detail, S.EXIT_DETAIL),
+      e.store(32, e.i32(0), next, S.EXIT_NEXT),
+      e.store(32, e.i32(0), e.i32(reason), S.EXIT_REASON),
+      this.fault(),
+    ];
+  }
+  /** The block ends without a terminator: goes on behind it. */
+  fallThrough(): Expr[] {
+    return this.transfer(this.block.end);
+  }
+  return(): Expr {
+    throw new Error('return outside an IR function');
+  }
+}
