@@ -9,7 +9,8 @@ import type { CommandForm, LaunchOptions } from './options.js';
 const COMPARING = 'Comparison:';
 const LEAST_EVERY = 1000;
 
-function parseCount(text: string): number {
+/** A number of instructions: `1000000`, `1_000_000`, `1e6`. */
+export function parseCount(text: string): number {
   const count = Number(text.replaceAll('_', ''));
   if (!/^[0-9][0-9_]*(e[0-9]+)?$/.test(text) || !Number.isSafeInteger(count))
     throw new UserError(`${text} is not a number of instructions.`);

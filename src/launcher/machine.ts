@@ -23,7 +23,7 @@ import type { Unpack } from './load-bzimage.js';
 import { loadKernel } from './load-kernel.js';
 import { ramBytesOf } from './parse.js';
 import { asGuestDeath, planBoot, powerOn, type Load, type PoweredMachine } from './power-on.js';
-import { addCounters, type MachineStats } from './stats.js';
+import { addCounters, totals, type MachineStats } from './stats.js';
 import { elfSymbols, readSymbols, SymbolTable } from './symbols.js';
 import { BlockDevice } from './virtio-block.js';
 import { ConsoleDevice } from './virtio-console.js';
@@ -66,6 +66,10 @@ export interface MachineOptions {
    * those that are late. For comparisons. Default false.
    */
   punctual?: boolean;
+  /** Counts how each translated region is entered and left, which costs time: for `explain`. Default false. */
+  watchRegions?: boolean;
+  /** Guest instructions (restarts included) after which `run` switches the machine off. */
+  stopAt?: number;
   /** What the guest prints. If a promise is returned the guest waits for it. */
   onConsole?: (bytes: Uint8Array) => void | Promise<void>;
   /**
@@ -199,7 +203,8 @@ export class Machine {
     });
     const { instructions, busyMilliseconds, restarts } = this;
     const mips = busyMilliseconds > 0 ? instructions / busyMilliseconds / 1000 : 0;
-    return { instructions, busyMilliseconds, mips, restarts, counters };
+    const engine = this.options.engine ?? 'interp';
+    return { engine, instructions, busyMilliseconds, mips, restarts, counters };
   }
 
   /**
@@ -239,7 +244,8 @@ export class Machine {
     const slice = new SliceLength();
     try {
       while (!this.exit) {
-        const event = this.turn(slice.instructions, slice);
+        const left = this.instructionsLeft();
+        const event = this.turn(Math.min(slice.instructions, left), slice);
         if (this.outputBusy) await this.waitForOutput();
         if (this.exit) break;
         if (event?.kind === 'halted') await this.sleep(event.until);
@@ -270,6 +276,13 @@ export class Machine {
   /** Flushes and closes the disks. `run` does it by itself. */
   close(): void {
     this.closeDisks();
+  }
+
+  /** Until `stopAt`; the machine is told to stop when it is there. */
+  private instructionsLeft(): number {
+    const { stopAt = Infinity } = this.options;
+    if (this.instructions >= stopAt) this.stop(`stopped after ${this.instructions} instructions`);
+    return Math.max(1, stopAt - this.instructions);
   }
 
   /** One stretch of guest execution; what it ended with; undefined if the machine ended, restarted or got input. */
@@ -317,7 +330,7 @@ export class Machine {
   /** SHUTDOWN_RESTART: everything is made anew but the disks, their contents and input that was not delivered. */
   private restart(): void {
     const { engine, host } = this.powered;
-    addCounters(this.earlierCounters, this.sessionCounters());
+    addCounters(this.earlierCounters, totals(this.sessionCounters()));
     this.earlierInstructions += engine.instructions;
     this.virtualElapsed += host.now() / 1e6;
     this.restarts++;
@@ -336,6 +349,7 @@ export class Machine {
       engine: {
         kind: this.options.engine ?? 'interp',
         punctual: this.options.punctual ?? false,
+        watchRegions: this.options.watchRegions ?? false,
         symbolOf: (eip) => this.symbols.nameOf(eip),
       },
       clock: this.clock,

@@ -6,6 +6,7 @@ import { packageRoot } from '../runtime/load-interpreter.js';
 import { bugReport, writeReport } from './bug-report.js';
 import { COMPARE, runCompare } from './compare-command.js';
 import { ConsoleOutput } from './console-output.js';
+import { EXPLAIN, Explanation } from './explain-command.js';
 import { EXIT_STATUS, UserError } from './errors.js';
 import { Machine, oneLine, type MachineExit } from './machine.js';
 import { parseCommandLine, type LaunchOptions } from './options.js';
@@ -26,7 +27,7 @@ function packageVersion(): string {
 let guestState = (): string => 'no guest yet';
 
 /** Runs a machine on this process's terminal. Returns the exit status. */
-async function launch(options: LaunchOptions): Promise<number> {
+async function launch(options: LaunchOptions, explanation?: Explanation): Promise<number> {
   let status: number | undefined;
   let machine: Machine | undefined;
   const output = new ConsoleOutput(1, () => {
@@ -47,8 +48,10 @@ async function launch(options: LaunchOptions): Promise<number> {
     onConsole: (bytes) => output.write(bytes),
     onInputRoom: () => terminal.resume(),
     onRestart: () => options.verbose && say('lguest: the guest restarts'),
+    ...explanation?.machineOptions,
     ...(options.verbose && { log: (line: string) => say(`lguest: ${line}`) }),
   });
+  explanation?.prepare(machine);
   guestState = () => `guest eip 0x${machine.eip.toString(16)}, ${machine.instructions} instructions`;
   let signalled = (): void => {};
   const anySignal = new Promise<void>((resolve) => (signalled = resolve));
@@ -76,6 +79,7 @@ async function launch(options: LaunchOptions): Promise<number> {
   // Messages start on a line of their own, also when the guest was cut off in its prompt.
   if (terminal.isTerminal && !output.atLineStart) process.stderr.write('\n');
   tell(exit, options);
+  if (explanation) process.stderr.write(await explanation.text());
   if (options.stats) process.stderr.write(statsText(machine.stats));
   if (options.json) process.stderr.write(statsJson(machine.stats));
   return status ?? exit.status;
@@ -124,12 +128,15 @@ async function reportBug(error: unknown): Promise<void> {
 async function main(argv: readonly string[]): Promise<number> {
   try {
     if (argv[0] === 'compare') return await launchCompare(argv.slice(1));
-    const options = parseCommandLine(argv, packageVersion());
+    const explains = argv[0] === 'explain';
+    const options = explains
+      ? parseCommandLine(argv.slice(1), packageVersion(), EXPLAIN)
+      : parseCommandLine(argv, packageVersion());
     if ('information' in options) {
       process.stdout.write(options.information);
       return EXIT_STATUS.clean;
     }
-    return await launch(options);
+    return await launch(options, explains ? new Explanation(options) : undefined);
   } catch (error) {
     if (error instanceof UserError) {
       process.stderr.write(`lguest: ${error.message}\n`);

@@ -26,6 +26,8 @@ export interface LaunchOptions {
   stats: boolean;
   json: boolean;
   verbose: boolean;
+  /** A command's argument in front of the guest's memory. */
+  leading?: string;
   /** Values of a command's own options, by name. */
   extra: Readonly<Record<string, unknown>>;
 }
@@ -33,6 +35,8 @@ export interface LaunchOptions {
 /** A command of its own, with options besides the common ones. */
 export interface CommandForm {
   name: string;
+  /** Name of an argument in front of the guest's memory. */
+  leading?: string;
   /** Help before and behind the options. */
   head: string;
   tail: string;
@@ -109,7 +113,8 @@ const HELP_HEAD =
 const HELP_TAIL = `
 <mem-in-mb> is the guest's memory in MiB (${LEAST_MEBIBYTES}..${MOST_MEBIBYTES}). What follows the kernel goes to the kernel.
 Keys: Ctrl-a x leaves, Ctrl-a h shows help; three Ctrl-C within a second also leave.
-lguest compare runs a guest on two engines and compares them: lguest compare --help.
+lguest compare runs a guest on two engines and compares them, lguest explain shows what was made of its code:
+lguest compare --help, lguest explain --help.
 Exit status: ${EXIT_STATUS.clean} the guest powered off, ${EXIT_STATUS.userError} bad options or files, ${EXIT_STATUS.guestDeath} the guest panicked or died.`;
 
 const LAUNCH: CommandForm = { name: 'lguest', head: HELP_HEAD, tail: HELP_TAIL, rows: [] };
@@ -144,15 +149,13 @@ export interface Information {
 export function parseCommandLine(
   argv: readonly string[],
   version: string,
-  { name, head, tail, rows }: CommandForm = LAUNCH,
+  { name, leading, head, tail, rows }: CommandForm = LAUNCH,
 ): LaunchOptions | Information {
   let information = '';
   const program = new Command(name)
-    .usage('[options] [<mem-in-mb> <kernel> [kernel args...]]')
+    .usage(`[options] ${leading === undefined ? '' : `${leading} `}[<mem-in-mb> <kernel> [kernel args...]]`)
     .description(head)
-    .argument('[mem-in-mb]')
-    .argument('[kernel]')
-    .argument('[args...]')
+    .argument('[words...]')
     .addHelpText('after', tail)
     .helpOption('-h, --help', 'this help')
     .version(version, '--version', 'the version')
@@ -165,14 +168,18 @@ export function parseCommandLine(
       writeErr: () => {},
     });
   for (const row of [...OPTIONS, ...rows]) program.addOption(optionFrom(row));
+  // The argument of a command may stand in front of the options too.
+  const isFirst = leading !== undefined && argv[0] !== undefined && !argv[0].startsWith('-');
   try {
-    program.parse(argv, { from: 'user' });
+    program.parse(isFirst ? argv.slice(1) : argv, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return { information };
     throw new UserError(`${sentence(error.message)} Try ${name} --help.`);
   }
-  const [memory, kernel, ...args] = program.args;
+  const words = [...program.args];
+  const first = isFirst ? argv[0] : leading === undefined ? undefined : words.shift();
+  const [memory, kernel, ...args] = words;
   const values = program.opts() as {
     block: DiskOption[];
     initrd?: string;
@@ -191,6 +198,7 @@ export function parseCommandLine(
     ...(memory !== undefined && { memoryMiB: parseMebibytes(memory) }),
     ...(kernel !== undefined && { kernel }),
     args,
+    ...(first !== undefined && { leading: first }),
     ...(values.initrd !== undefined && { initrd: values.initrd }),
     disks: values.block,
     rng: values.rng ?? false,

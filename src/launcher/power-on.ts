@@ -33,7 +33,7 @@ export function planBoot(load: Load): { pages: Uint8Array; initrd?: { address: n
 export interface PowerOnOptions {
   load: Load;
   layout: BusLayout;
-  engine: Pick<EngineOptions, 'kind' | 'symbolOf' | 'punctual'>;
+  engine: Pick<EngineOptions, 'kind' | 'symbolOf' | 'punctual' | 'watchRegions'>;
   clock: Clock;
   onEarlyConsole(text: string): void;
   log?: ((line: string) => void) | undefined;

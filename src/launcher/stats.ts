@@ -1,7 +1,11 @@
 /** What `--stats` and `--json` tell at exit. */
 
+import type { EngineKind } from '../runtime/create-engine.js';
+
 /** Counters of a machine since it was switched on, restarts included. */
 export interface MachineStats {
+  /** What executes the instructions. */
+  engine: EngineKind;
   /** Guest instructions executed. */
   instructions: number;
   /** Milliseconds the guest was running: sleep in HALT does not count. */
@@ -13,6 +17,11 @@ export interface MachineStats {
   counters: Record<string, number>;
 }
 
+/** Without the counters that tell a state of what is gone now. */
+export function totals(counters: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(counters).filter(([name]) => !name.endsWith(' live')));
+}
+
 /** Adds the counters of `from` to those of `to`. */
 export function addCounters(to: Record<string, number>, from: Readonly<Record<string, number>>): void {
   for (const [name, value] of Object.entries(from)) to[name] = (to[name] ?? 0) + value;
@@ -21,6 +30,7 @@ export function addCounters(to: Record<string, number>, from: Readonly<Record<st
 /** As lines of text, numbers aligned. */
 export function statsText(stats: MachineStats): string {
   const rows: [string, string][] = [
+    ['engine', stats.engine],
     ['instructions', grouped(stats.instructions)],
     ['running', `${(stats.busyMilliseconds / 1000).toFixed(3)} s`],
     ['MIPS', stats.mips.toFixed(1)],

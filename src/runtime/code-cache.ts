@@ -69,6 +69,18 @@ interface RegionPatch {
 /** A page as the translator's owner sees it. */
 export type CodePageView = Pick<CodePage, 'pfn' | 'map' | 'onDrop' | 'drops'>;
 
+/** A page's decoded blocks, those that are entered as regions left out. */
+export interface PageDescription {
+  readonly blocks: readonly {
+    readonly offset: number;
+    readonly instructions: number;
+    /** Entries left until it is hot; above `heat` if it was hot already. */
+    readonly countdown: number;
+  }[];
+  readonly heat: number;
+  readonly drops: number;
+}
+
 /** How a field gets into a record. */
 interface FieldPlan {
   readonly name: FieldName;
@@ -198,6 +210,25 @@ export class CodeCache {
   /** Its code changes so often that other pages' regions do better without it. */
   isRestless({ drops }: CodePageView): boolean {
     return drops > FREE_DROPS;
+  }
+
+  /** The blocks of a page as they are now, for reports; undefined if nothing of it was ever decoded. */
+  describePage(pfn: number): PageDescription | undefined {
+    const page = this.pages.get(pfn);
+    if (!page) return undefined;
+    const { data, u8, i32 } = this.memory;
+    const blocks: PageDescription['blocks'][number][] = [];
+    for (let i = 0; i < page.blocks.length; i += 2) {
+      const first = page.blocks[i]!;
+      const handler = data.getUint16(first + RECORD_HANDLER, true);
+      if (handler === HANDLER.region || handler === HANDLER.resume) continue;
+      blocks.push({
+        offset: data.getUint16(first + RECORD_OFFSET, true),
+        instructions: u8[first + RECORD_LEFT]!,
+        countdown: i32[(first + RECORD_HEAT) >> 2]!,
+      });
+    }
+    return { blocks, heat: this.heatOf(page), drops: page.drops };
   }
 
   /** The page that the code map at this address belongs to. */

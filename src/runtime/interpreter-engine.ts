@@ -15,6 +15,7 @@ import { GuestMmu } from './mmu.js';
 import { segmentsAreFlat } from './mode.js';
 import { PunctualTranslator } from './punctual-translator.js';
 import { RegionCache, snapshot } from './region-cache.js';
+import { Refusals } from './refusals.js';
 import { errorFacts, regionName, regionsOnStack, TranslatorBug } from './translator-bug.js';
 import type { RegionOrigin, Translation, TranslationRequest } from './translator.js';
 import { heedBranchHints } from './v8-options.js';
@@ -55,6 +56,8 @@ const REGION_PAGES = 16;
 export interface TierOptions {
   /** Name of the place at an eip, if it has one: for profilers and reports. */
   readonly symbolOf?: SymbolOf;
+  /** Counts how each region is entered and left, which costs time. Default false. */
+  readonly watchRegions?: boolean;
   /** Entries of a block before it is translated: 1 .. 2^31 - 1. Default by `Tiers`. */
   readonly heat?: number;
   /** Installs translations at repeatable instruction counts; see `PunctualTranslator`. Default false. */
@@ -72,7 +75,7 @@ export class InterpreterEngine implements Engine {
   clock: (instructions: number) => bigint = BigInt;
   cpuid: Engine['cpuid'] = () => [0, 0, 0, 0];
   private readonly runWasm: () => number;
-  private readonly regions: RegionCache;
+  readonly regions: RegionCache;
   private readonly tiers: Tiers;
   readonly symbolOf: SymbolOf | undefined;
   private translations = 0;
@@ -80,7 +83,7 @@ export class InterpreterEngine implements Engine {
   private workerMilliseconds = 0;
   /** First records of the blocks whose regions are being translated. */
   private readonly underTranslation = new Set<number>();
-  private staleTranslations = 0;
+  readonly refusals = new Refusals();
   private readonly heat: number;
   private readonly background: TranslationService;
   private attention = false;
@@ -122,7 +125,13 @@ export class InterpreterEngine implements Engine {
     const { exports } = new WebAssembly.Instance(options.interpreter.module, { env });
     this.runWasm = exports['run'] as () => number;
     const table = exports[L.REGION_TABLE] as WebAssembly.Table;
-    this.regions = new RegionCache(this.memory, this.code, table, { ...exports, ...env });
+    this.regions = new RegionCache(
+      this.memory,
+      this.code,
+      table,
+      { ...exports, ...env },
+      options.watchRegions ?? false,
+    );
     this.cpu.set(S.DIRECTION, 1);
     this.segmentsChanged();
   }
@@ -240,9 +249,11 @@ export class InterpreterEngine implements Engine {
   /** Import `hot`: translates the region around the block of a record. */
   private hot(record: number): void {
     const { memory } = this;
-    if (record >= L.SCRATCH_RECORDS || this.slot(L.FLAT_MODE) === 0) return;
+    if (record >= L.SCRATCH_RECORDS) return;
+    if (this.slot(L.FLAT_MODE) === 0) return this.refusals.note('segments are not flat');
     const handler = memory.data.getUint16(record, true);
-    if (handler === HANDLER.cross || handler === HANDLER.resume || handler === HANDLER.region) return;
+    if (handler === HANDLER.cross) return this.refusals.note('instruction straddles pages');
+    if (handler === HANDLER.resume || handler === HANDLER.region) return;
     if (this.tiers === 'auto' && (this.background.full || this.underTranslation.has(record))) {
       this.code.reheat(record);
       return;
@@ -266,7 +277,7 @@ export class InterpreterEngine implements Engine {
       return true;
     };
     const first = view(0);
-    if (first === undefined) return;
+    if (first === undefined) return this.refusals.note('page is not mapped for execution');
     known.set(0, first);
     const start = memory.data.getUint16(record + RECORD_OFFSET, true);
     const found = outline({
@@ -310,8 +321,12 @@ export class InterpreterEngine implements Engine {
       this.workerMilliseconds += spent;
       for (const page of pages.values()) page.onDrop.delete(dropped);
       if (error) throw new TranslatorBug('translating', error, [{ origin, request }], this);
-      if (stale || (translation && this.hasChanged(pages, request, translation))) this.staleTranslations++;
-      else if (translation) this.install(pages, translation, origin, module);
+      const physical = pages.get(0)!.pfn * 4096 + origin.start;
+      if (stale || (translation && this.hasChanged(pages, request, translation)))
+        this.refusals.note('page was written meanwhile', physical);
+      else if (!translation) this.refusals.note('no decodable instruction', physical);
+      else if (!this.install(pages, translation, origin, module))
+        this.refusals.note('no room for records', physical);
     });
     for (const page of pages.values()) page.onDrop.add(dropped);
     for (const place of leaders) this.code.cool(pages.get(pageOf(place))!, place & 0xfff);
@@ -335,9 +350,9 @@ export class InterpreterEngine implements Engine {
     translation: Translation,
     origin: RegionOrigin,
     module: WebAssembly.Module | undefined,
-  ): void {
+  ): boolean {
     try {
-      this.regions.install(pages, translation, origin, module);
+      return this.regions.install(pages, translation, origin, module);
     } catch (error) {
       const { leaders, entries, name } = origin;
       const request = { leaders, entries, name, pages: snapshot(this.memory, pages) };
@@ -367,20 +382,29 @@ export class InterpreterEngine implements Engine {
       'instructions decoded': this.code.counts.instructions,
       'code invalidations': this.code.counts.invalidations,
       'code flushes': this.code.counts.flushes,
-      'regions entered': this.slot(L.REGION_ENTRIES) >>> 0,
-      'regions translated': this.translations,
-      'regions live': this.regions.size,
-      'region bytes': this.regions.counts.bytes,
-      'region instructions': this.regions.counts.instructions,
-      ...Object.fromEntries(
-        L.REGION_EXIT_CAUSES.map((cause, i) => [
-          `region exits: ${cause}`,
-          this.slot(L.REGION_EXITS + 4 * i) >>> 0,
-        ]),
-      ),
-      'translations that came too late': this.staleTranslations,
+      ...(this.tiers !== 'interp' && this.translatorCounters()),
+    };
+  }
+
+  private translatorCounters(): Record<string, number> {
+    const { counts } = this.regions;
+    const counters: Record<string, number> = {
+      'translations asked for': this.translations,
       'translation ms': Math.round(this.translationMilliseconds),
       'translation ms in the worker': Math.round(this.workerMilliseconds),
+      ...this.refusals.counters(),
+      'regions installed': counts.installed,
+      'region instructions': counts.instructions,
+      'region bytes': counts.bytes,
+      'regions dropped': counts.dropped,
+      'regions live': this.regions.size,
+      'region bytes live': this.regions.bytes,
+      'regions entered': this.slot(L.REGION_ENTRIES) >>> 0,
     };
+    L.REGION_EXIT_CAUSES.forEach((cause, i) => {
+      const count = this.slot(L.REGION_EXITS + 4 * i) >>> 0;
+      if (count > 0) counters[`region exits: ${cause}`] = count;
+    });
+    return counters;
   }
 }

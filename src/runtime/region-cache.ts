@@ -5,6 +5,7 @@ import * as L from '../backend-wasm/memory-layout.js';
 import { pageOf } from '../frontend-x86/discover.js';
 import type { CodeCache, CodePageView } from './code-cache.js';
 import type { MachineMemory } from './machine-memory.js';
+import { RegionTraffic } from './region-traffic.js';
 import type { RegionOrigin, Translation, TranslationRequest } from './translator.js';
 
 /** Bounds, in one place. */
@@ -20,12 +21,19 @@ type ByteRange = readonly [from: number, to: number];
 /** An installed region. */
 export interface Region {
   readonly origin: RegionOrigin;
+  /** Undefined unless somebody wants to look inside. */
+  readonly traffic: RegionTraffic | undefined;
   readonly slot: number;
   /** Its rows of the entry table, and its entry map: byte ranges of control memory. */
   readonly rows: ByteRange;
   readonly map: ByteRange;
   readonly bytes: number;
-  readonly entries: readonly { readonly page: CodePageView; readonly offset: number }[];
+  /** By entry number; `place` as in `RegionOutline`. */
+  readonly entries: readonly {
+    readonly page: CodePageView;
+    readonly offset: number;
+    readonly place: number;
+  }[];
   /** All that it was made from, by page delta. */
   readonly pagesByDelta: ReadonlyMap<number, CodePageView>;
   readonly pages: readonly CodePageView[];
@@ -59,6 +67,8 @@ export class RegionCache {
     private readonly table: WebAssembly.Table,
     /** What regions import: memory, JavaScript functions, IR functions of the interpreter. */
     private readonly environment: Readonly<Record<string, WebAssembly.ImportValue>>,
+    /** Counts how each region is entered and left, which costs time. */
+    private readonly watched: boolean,
   ) {
     this.live = new LRUCache<number, Region>({
       max: REGION_LIMITS.regions,
@@ -101,15 +111,21 @@ export class RegionCache {
     for (const { name } of WebAssembly.Module.imports(module)) env[name] = this.environment[name]!;
     const { region } = new WebAssembly.Instance(module, { env }).exports;
     const slot = this.freeSlots.pop() ?? this.nextSlot++;
-    this.table.set(slot, region as () => number);
+    const traffic = this.watched ? new RegionTraffic(this.memory) : undefined;
+    this.table.set(slot, traffic ? traffic.watch(region as () => number) : (region as () => number));
     const first = this.nextEntry;
     this.nextEntry += entries.length;
-    const placed = entries.map(({ place }) => ({ page: pages.get(pageOf(place))!, offset: place & 0xfff }));
+    const placed = entries.map(({ place }) => ({
+      page: pages.get(pageOf(place))!,
+      offset: place & 0xfff,
+      place,
+    }));
     const rows = L.REGION_ENTRY_TABLE + first * L.REGION_ENTRY_BYTES;
     const installed: Region = {
       rows: [rows, rows + entries.length * L.REGION_ENTRY_BYTES],
       map: [map, map + mapBytes],
       origin,
+      traffic,
       pagesByDelta: pages,
       slot,
       bytes: translation.wasm.length,
@@ -159,6 +175,11 @@ export class RegionCache {
   /** All regions, the last used first. */
   regions(): Iterable<Region> {
     return this.live.values();
+  }
+
+  /** Wasm bytes of the live regions. */
+  get bytes(): number {
+    return this.live.calculatedSize;
   }
 
   get size(): number {
