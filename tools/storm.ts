@@ -45,11 +45,11 @@ function sample(): void {
   const resident = Math.round(process.memoryUsage.rss() / MEBIBYTE);
   samples.push({ seconds, resident });
   const { restarts, counters } = machine.stats;
-  const translated = counters['regions translated'] ?? 0;
+  const translated = counters['translations asked for'] ?? 0;
   const invalidations = counters['code invalidations'] ?? 0;
   console.log(
     `${String(seconds).padStart(5)} s  ${resident} MiB resident, ${restarts} restarts, ${roundsDone} rounds, ` +
-      `${translated} regions translated, ${invalidations} invalidations`,
+      `${translated} translations, ${invalidations} invalidations`,
   );
   if (seconds >= minutes * 60) machine.stop();
 }

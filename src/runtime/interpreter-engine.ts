@@ -14,7 +14,7 @@ import { MachineMemory } from './machine-memory.js';
 import { GuestMmu } from './mmu.js';
 import { segmentsAreFlat } from './mode.js';
 import { PunctualTranslator } from './punctual-translator.js';
-import { RegionCache, snapshot } from './region-cache.js';
+import { RegionCache, type RegionLimits, snapshot } from './region-cache.js';
 import { Refusals } from './refusals.js';
 import { errorFacts, regionName, regionsOnStack, TranslatorBug } from './translator-bug.js';
 import type { RegionOrigin, Translation, TranslationRequest } from './translator.js';
@@ -62,6 +62,8 @@ export interface TierOptions {
   readonly heat?: number;
   /** Installs translations at repeatable instruction counts; see `PunctualTranslator`. Default false. */
   readonly punctual?: boolean;
+  /** Default `REGION_LIMITS`. */
+  readonly limits?: RegionLimits;
   /** Who translates; by default the worker that all machines of the process share. */
   readonly translator?: TranslationService;
 }
@@ -131,6 +133,7 @@ export class InterpreterEngine implements Engine {
       table,
       { ...exports, ...env },
       options.watchRegions ?? false,
+      options.limits,
     );
     this.cpu.set(S.DIRECTION, 1);
     this.segmentsChanged();

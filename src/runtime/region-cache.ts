@@ -8,13 +8,15 @@ import type { MachineMemory } from './machine-memory.js';
 import { RegionTraffic } from './region-traffic.js';
 import type { RegionOrigin, Translation, TranslationRequest } from './translator.js';
 
-/** Bounds, in one place. */
-export const REGION_LIMITS = {
+export interface RegionLimits {
   /** Live regions. */
-  regions: 3000,
+  readonly regions: number;
   /** Wasm bytes of live regions. */
-  codeBytes: 48 * 1024 * 1024,
-} as const;
+  readonly codeBytes: number;
+}
+
+/** Bounds, in one place. */
+export const REGION_LIMITS: RegionLimits = { regions: 3000, codeBytes: 48 * 1024 * 1024 };
 
 type ByteRange = readonly [from: number, to: number];
 
@@ -69,10 +71,11 @@ export class RegionCache {
     private readonly environment: Readonly<Record<string, WebAssembly.ImportValue>>,
     /** Counts how each region is entered and left, which costs time. */
     private readonly watched: boolean,
+    limits = REGION_LIMITS,
   ) {
     this.live = new LRUCache<number, Region>({
-      max: REGION_LIMITS.regions,
-      maxSize: REGION_LIMITS.codeBytes,
+      max: limits.regions,
+      maxSize: limits.codeBytes,
       sizeCalculation: (r) => r.bytes,
       dispose: (region) => this.uninstall(region),
     });

@@ -45,6 +45,20 @@ export const JMP = (from: number, to: number): number[] => [0xe9, ...dword(to - 
 export const TEST_EBX = [0x85, 0xdb];
 export const JZ = (by: number): number[] => [0x74, by];
 
+/** Puts an engine's CPU into ring 1 with flat segments, as a Host would. */
+export function flatSegments(engine: Engine): void {
+  const { cpu } = engine;
+  for (let s = 0; s < 6; s++) {
+    cpu.set(S.SEGMENT_LIMIT + 4 * s, 0xffffffff);
+    cpu.set(S.SEGMENT_ATTR + 4 * s, s === S.CS ? 0xc0bb : 0xc0b3);
+  }
+  cpu.set(S.CPL, 1);
+  cpu.set(S.INTERRUPT_SHADOW, 0xffffffff);
+  cpu.set(S.FPU_CONTROL, 0x37f);
+  cpu.eflags = 2;
+  engine.segmentsChanged();
+}
+
 export class Guest {
   readonly engine: Engine;
   /** Translations for `auto` come when the test wants them. */
@@ -55,16 +69,7 @@ export class Guest {
     tiers: TierOptions = {},
   ) {
     this.engine = createEngine({ ramBytes: RAM_BYTES, devicePages: 0, kind, ...this.tiersOf(tiers) });
-    const { cpu } = this.engine;
-    for (let s = 0; s < 6; s++) {
-      cpu.set(S.SEGMENT_LIMIT + 4 * s, 0xffffffff);
-      cpu.set(S.SEGMENT_ATTR + 4 * s, s === S.CS ? 0xc0bb : 0xc0b3);
-    }
-    cpu.set(S.CPL, 1);
-    cpu.set(S.INTERRUPT_SHADOW, 0xffffffff);
-    cpu.set(S.FPU_CONTROL, 0x37f);
-    cpu.eflags = 2;
-    this.engine.segmentsChanged();
+    flatSegments(this.engine);
     // loop: call CODE; dec ecx; jnz loop; int 0x20
     this.put(DRIVER, [...CALL(DRIVER, CODE), 0x49, 0x75, 0xf8, 0xcd, 0x20]);
   }
