@@ -54,7 +54,8 @@ function listing(input: Case): string {
     const insn = decode(input.code, at, input.code.length - at, true);
     if (insn === 'more') break;
     const bytes = Buffer.from(input.code.subarray(at, at + insn.length)).toString('hex');
-    const isFiller = insn.length === 1 && (input.code[at] === NOP || input.code[at] === INT3);
+    const first = input.code[at]!;
+    const isFiller = insn.length === 1 ? first === NOP || first === INT3 : insn.op === 'ud';
     if (!isFiller)
       lines.push(
         `  ${(input.eip + at).toString(16)}: ${bytes.padEnd(22)} ${disassemble(insn, input.eip + at)}`,
@@ -93,10 +94,12 @@ try {
       made++;
       steps += program.steps;
       if (outcome) ends.set(outcome.vector, (ends.get(outcome.vector) ?? 0) + 1);
-      if (judge.judge(program.input, outcome, seed, program.undefinedFlags).length === 0) continue;
+      const lines = judge.judge(program.input, outcome, seed, program.undefinedFlags);
+      if (lines.length === 0) continue;
       failures++;
       const small = await minimise(program, { native, author, judge, seed });
-      print(small.input, seed, small.lines);
+      if (small.lines.length > 0) print(small.input, seed, small.lines);
+      else print(program.input, seed, lines);
     }
   }
 } finally {

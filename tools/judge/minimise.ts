@@ -32,6 +32,8 @@ export async function minimise(
     // What is left of a program may do what the manual leaves open: then the processor is not asked.
     const finding = scrutinise(author, input, MOST_STEPS);
     const isDefined = 'undefined' in finding;
+    // One that no longer ends is not smaller.
+    if (!isDefined && finding.kind === 'long') return [];
     let outcome: Outcome | undefined;
     if (isDefined) [outcome] = (await native?.run([input])) ?? [];
     if (outcome?.vector === VECTOR.stuck) outcome = undefined;

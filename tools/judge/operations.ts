@@ -62,8 +62,8 @@ export class Operations {
       case 9:
         return READ_ONLY + r.between(100, 3000);
       case 10:
-        // The last bytes of a page with code.
-        return r.chance(30) ? CODE + CODE_BYTES - r.between(-4, 64) : DATA + 0x40 + r.below(64);
+        // A page with code, where there is none; and its last bytes.
+        return CODE + CODE_BYTES - (r.chance(60) ? 0x180 + r.below(0x80) : r.between(-4, 64));
       default:
         // Few places, so that stores and loads meet.
         return DATA + 0x800 + r.below(128);

@@ -14,7 +14,7 @@ import type { EngineRunner } from './engine-runner.js';
 import { CODE, CODE_BYTES, DATA, imageOffset, PAGE, READ_ONLY } from './layout.js';
 import { Random } from './random.js';
 import { isJump, JUMPS, PLAIN, SELDOM, X87 } from './rows.js';
-import { Scrutiny, SELECTORS } from './scrutiny.js';
+import { scrutinise, Scrutiny, SELECTORS } from './scrutiny.js';
 
 const START = CODE + 0x100;
 /** Programs stay in front of the last bytes of the code pages. */
@@ -242,11 +242,10 @@ export class ProgramMaker {
     }
     runner.end();
     const used = this.taken.lastIndexOf(1) + 1;
-    return {
-      input: { ...input, code: this.code.slice(0, used) },
-      written: this.written,
-      steps,
-      undefinedFlags: scrutiny.flags.undefined,
-    };
+    const whole = { ...input, code: this.code.slice(0, used) };
+    // It may have looked at code that was not yet written.
+    const finding = scrutinise(runner, whole, MOST_STEPS);
+    if (!('undefined' in finding)) return undefined;
+    return { input: whole, written: this.written, steps: finding.steps, undefinedFlags: finding.undefined };
   }
 }

@@ -6,7 +6,7 @@ import { LEAVE } from '../../src/frontend-x86/leave.js';
 import { sameBytes, type Case } from './case.js';
 import type { EngineRunner } from './engine-runner.js';
 import { FlagUse, shiftCount } from './flag-use.js';
-import { BASED, DOWN, imageOffset, SHORT, USER_CODE, USER_DATA } from './layout.js';
+import { BASED, DOWN, imageOffset, READ_ONLY, SHORT, USER_CODE, USER_DATA } from './layout.js';
 
 const ESP = 4;
 const TF_AND_AC = 0x40100;
@@ -69,6 +69,8 @@ export class Scrutiny {
   isLeftOut(insn: DecodedInstruction): boolean {
     const { op } = insn;
     if (LEFT_OUT.has(op)) return true;
+    // What this processor does not know others may.
+    if (op === 'ud' && insn.variant.row.mnemonic !== 'ud2') return true;
     if (undefinedResult(op, shiftCount(insn, this.reg(1)), 8 * insn.operandSize)) return true;
     const loaded = this.selector(insn);
     if (loaded !== undefined && !SELECTORS.includes(loaded)) return true;
@@ -100,7 +102,9 @@ export class Scrutiny {
     const { eip } = engine.cpu;
     // Outside of the window the engine finds a fault.
     const insn = this.at(eip);
-    if (insn === undefined && imageOffset(eip) >= 0) return { kind: 'other', eip };
+    const isMapped = imageOffset(eip) >= 0;
+    // Not every processor executes from the read-only page, since not every page table lets it.
+    if (isMapped && (insn === undefined || eip >= READ_ONLY - LONGEST)) return { kind: 'other', eip };
     if (insn && this.isLeftOut(insn)) return { kind: 'other', eip };
     if (insn && this.flags.readsUndefined(insn)) return { kind: 'flags', eip };
     const ecx = this.reg(1);

@@ -14,7 +14,7 @@ import { scrutinise } from './scrutiny.js';
 import { x87Pool, x87State } from './x87-state.js';
 
 const START = CODE + 0x100;
-const ROOM = CODE_BYTES - 0x200;
+const ROOM = CODE_BYTES - 0x280;
 const STATUS_AND_DF = 0xcd5;
 /** Programs that run longer are given up. */
 const MOST_STEPS = 1200;
@@ -75,8 +75,8 @@ class StructureMaker {
     else if (n < 37) ops.consume();
     else if (n < 39) ops.x87();
     else if (n < 42) ops.string();
-    else if (n < 44) ops.divide();
-    else if (n < 46) ops.frame();
+    else if (n < 43) ops.divide();
+    else if (n < 45) ops.frame();
     else if (n < 50) this.change();
     else if (n < 67) this.branch();
     else if (n < 85) this.loop();

@@ -1,0 +1,26 @@
+/** Random programs whose ends a real processor told: every engine comes to them, in one go and cut into pieces. */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { judged, ProgramJudge } from './program-judge.js';
+import { scrutinise } from './scrutiny.js';
+import { decodeVectors } from './vector-file.js';
+
+const MOST_STEPS = 10_000;
+
+test('programs end as on the processor', () => {
+  const file = readFileSync(fileURLToPath(new URL('../../test/vectors/programs.bin', import.meta.url)));
+  const { header, vectors } = decodeVectors(file);
+  const author = judged('reference').runner;
+  const judge = new ProgramJudge([judged('reference'), judged('interp'), judged('jit')]);
+  const failures: string[] = [];
+  let run = 0;
+  for (const { input, outcome } of vectors) {
+    run++;
+    const finding = scrutinise(author, input, MOST_STEPS);
+    if (!('undefined' in finding)) throw new Error(`program ${run} does what is not defined`);
+    for (const line of judge.judge(input, outcome, run, finding.undefined)) failures.push(`${run}: ${line}`);
+  }
+  expect(failures.join('\n')).toBe('');
+  expect(run).toBe(header.count);
+  expect(judge.counters('jit')['regions entered']).toBeGreaterThan(run);
+});
