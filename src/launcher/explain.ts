@@ -10,7 +10,7 @@ import type { SymbolTable } from './symbols.js';
 /** Ways out that are listed. */
 const MOST_EXITS = 20;
 /** Exits after which the region has not left the eip: it is the instruction's own. */
-const AT: ReadonlySet<string> = new Set(['fault', 'int', 'trap', 'icebp', 'cpuid', 'vmcall', 'budget']);
+const AT: ReadonlySet<string> = new Set(['fault', 'int', 'trap', 'icebp', 'cpuid', 'vmcall']);
 
 /**
  * The addresses in a list like `c0101234,0xc0105678,sys_getpid+0x10`: hexadecimal with or without 0x, or a symbol with

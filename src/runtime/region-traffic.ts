@@ -60,7 +60,7 @@ export class RegionTraffic {
     }
     if (result === RETURNS.left) return LEAVE_NAMES.get(i32[S.EXIT_REASON >> 2]!) ?? 'left';
     if (i32[L.CODE_CHANGED >> 2] !== 0) return 'code changed';
-    return result === RETURNS.resolve ? 'privilege or segments changed' : 'budget, or far jump';
+    return result === RETURNS.resolve ? 'privilege or segments changed' : 'far jump or return';
   }
 
   private count(cause: string, eip: number): void {
