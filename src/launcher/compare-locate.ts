@@ -126,8 +126,27 @@ function blockEnds(steps: readonly TrailStep[], end: number): number[] {
   return [...ends, end];
 }
 
+/** Whether two new machines are the same at a count, memory included, after runs cut as always. */
+function isSameAt(options: CompareOptions, count: number): boolean {
+  const pair = new Pair(options);
+  try {
+    runPair(pair, count, options.every ?? DEFAULT_EVERY);
+    pair.forget();
+    return pair.isSame();
+  } finally {
+    pair.close();
+  }
+}
+
 /** Undefined if the difference did not come again. */
-export function locate(options: CompareOptions, { same, different }: Sighting): Location | undefined {
+export function locate(options: CompareOptions, sighting: Sighting): Location | undefined {
+  // A wrong store may be long ago when the first exit shows what came of it.
+  const { checked, same, different } = sighting;
+  if (same === checked || isSameAt(options, same)) return locateBetween(options, same, different);
+  return locateBetween(options, checked, same);
+}
+
+function locateBetween(options: CompareOptions, same: number, different: number): Location | undefined {
   let start = same;
   let end = different;
   while (end - start > SHORT) {

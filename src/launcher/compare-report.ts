@@ -7,6 +7,7 @@ import { memoryDifferences, stateDifferences, type Difference } from '../runtime
 import { DEFAULT_EVERY, Pair, runPair, type CompareOptions, type Sighting } from './compare.js';
 import { trail, type Location, type TrailStep } from './compare-locate.js';
 import { COMPARED_SLOTS, slotName } from '../runtime/lockstep.js';
+import { codeStoreLines, HostJournals, isStoredTo, storesInQuestion } from './compare-stores.js';
 import { hex } from './errors.js';
 
 const STEPS_BEFORE = 24;
@@ -61,12 +62,14 @@ export function describe(
   const lines: string[] = [];
   const steps = trail(options, Math.max(0, start - STEPS_BEFORE), count + STEPS_AFTER);
   const inside = steps.filter((step) => step.count >= start && step.count < count);
+  const stores = storesInQuestion(options, location);
   const pair = new Pair(options);
   try {
-    if (cut === 'blocks') runPair(pair, start, every);
-    runPair(pair, count, every);
     const { reference: a, subject: b } = pair;
     const names = [a.kind, b.kind] as const;
+    if (cut === 'blocks') runPair(pair, start, every);
+    const host = new HostJournals(pair, names);
+    runPair(pair, count, every);
     const where = inside[0] ? ` at eip ${hex(inside[0].eip)}` : '';
     lines.push(
       `The first difference between ${names[0]} and ${names[1]} is there after ${count} instructions; it was seen in: ${sighting.what}.`,
@@ -83,7 +86,18 @@ export function describe(
     if (a.ending !== b.ending) lines.push(`${names[0]}: ${a.ending}`, `${names[1]}: ${b.ending}`);
     const states = stateDifferences(a.engine.cpu, b.engine.cpu);
     if (states.length > 0) lines.push('State:', ...table(states, names), '');
-    const memory = memoryDifferences(a.engine, b.engine, MOST_DWORDS).map((m) => m.difference);
+    if (stores.length > 0)
+      lines.push(
+        `Stores of the code in question (instructions before, eip, [linear address] = value; then what is there in ${names.join(' and in ')}; * not the same):`,
+        ...codeStoreLines(stores, pair),
+        '',
+      );
+    const hosts = host.lines();
+    if (hosts.length > 0) lines.push('Stores of the Host and of devices:', ...hosts, '');
+    const memory = memoryDifferences(a.engine, b.engine, MOST_DWORDS).map(({ address, difference }) => ({
+      ...difference,
+      name: isStoredTo(stores, address) ? difference.name : `${difference.name} (not stored to by the code)`,
+    }));
     if (memory.length > 0)
       lines.push(
         `Guest-physical memory${memory.length === MOST_DWORDS ? ` (the first ${MOST_DWORDS} dwords)` : ''}:`,

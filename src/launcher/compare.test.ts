@@ -98,6 +98,17 @@ test('an error in a pass: a put of ebx is lost', () => {
   expect(findPlanted(options('hello'))).toMatch(/ebx/);
 });
 
+test('an error in a store: instead of its value the low byte of its address is stored', () => {
+  planted.pass = (block) => ({
+    ...block,
+    ops: block.ops.map((op): Op => (op.name === 'st8' ? { ...op, args: [op.args[0]!, op.args[0]!] } : op)),
+  });
+  const text = findPlanted(options('hello'));
+  expect(text).toMatch(
+    /Stores of the code in question.*\n(.*\n)*\* +\d+ +0x[0-9a-f]+ +\[0x[0-9a-f]+\] = 0x[0-9a-f]{2}; then /,
+  );
+});
+
 test('an error in invalidation', () => {
   const given: CompareOptions = {
     ...options('self-modify'),

@@ -1,7 +1,8 @@
 /**
  * Two machines on the same guest in virtual time, with different engines: their states are compared at every exit of
  * the engines, console output and all of guest memory at multiples of `every` instructions. A store that is wrong shows
- * up there if not before; stores themselves are not recorded, which would cost the engines speed.
+ * up there if not before; stores themselves are not recorded, which would cost the engines speed: their journal is made
+ * for the place of a difference, when that is known (`runtime/store-journal.ts`).
  */
 import type { EngineKind } from '../runtime/create-engine.js';
 import type { Engine } from '../runtime/engine.js';
@@ -102,7 +103,9 @@ function withoutChanges(option: DiskOption): Disk {
 /** What was seen to differ, before it is located. */
 export interface Sighting {
   readonly what: 'exit' | 'state' | 'memory' | 'console' | 'end';
-  /** What can be compared was the same up to instruction count `same`, and is not when `different` is reached. */
+  /** All that can be compared was the same at instruction count `checked`, … */
+  readonly checked: number;
+  /** … the CPU at every exit up to `same`, and not when `different` is reached. */
   readonly same: number;
   readonly different: number;
 }
@@ -159,12 +162,17 @@ export class Pair {
       const same = at === 0 ? last : a.journal.counts[at - 1]!;
       const exits = [a.journal, b.journal].map((j) => (at < j.length ? j.counts[at]! : now));
       // The instruction that left is part of the block, and counts only when it is done.
-      return { what: 'exit', same, different: Math.max(...exits) + 1 };
+      return { what: 'exit', checked: last, same, different: Math.max(...exits) + 1 };
     }
     const outputs = [a, b].map((side) => Buffer.concat(side.console));
     this.forget();
     this.options.onConsole?.(outputs[0]!);
-    const sighting = (what: Sighting['what']): Sighting => ({ what, same: last, different: now });
+    const sighting = (what: Sighting['what']): Sighting => ({
+      what,
+      checked: last,
+      same: last,
+      different: now,
+    });
     if (a.count !== b.count || a.ending !== b.ending) return sighting('end');
     if (!this.stateIsSame()) return sighting('state');
     if (!memoryIsSame(a.engine, b.engine)) return sighting('memory');
