@@ -136,6 +136,20 @@ describe('a disk', () => {
   );
 });
 
+describe('in lockstep with the interpreter while the kernel patches itself (paravirt calls, alternatives)', () => {
+  for (const [engine, instructions] of [
+    ['jit', 12_000_000],
+    ['auto', 150_000_000],
+  ] as const)
+    guestTest(engine, ['3.10/bzImage', SHELL], async () => {
+      const options = [`--engine=${engine}`, `--to=${instructions}`, '--stats'];
+      const result = await converse(['compare', ...boot('3.10/bzImage', options)], '');
+      expect(result.error).toContain(`no difference between interp and ${engine} in ${instructions} instr`);
+      expect(Number(/code invalidations: (\d+)/.exec(result.error)![1])).toBeGreaterThan(50);
+      expect(result.status).toBe(0);
+    });
+});
+
 guestTest('with the virtual clock two runs are the same', ['3.10/bzImage', SHELL], async () => {
   const run = async (): Promise<[out: string, counts: unknown]> => {
     const args = boot('3.10/bzImage', ['--clock=virtual', '--rng', '--json']);
