@@ -21,7 +21,7 @@ import { encodeVectors, type Vector } from './vector-file.js';
 const { values, positionals } = parseArgs({ options: { seed: { type: 'string' } }, allowPositionals: true });
 const seed = Number(values.seed ?? 1);
 const topics = positionals.length > 0 ? positionals : ['integer', 'segments', 'x87', 'programs'];
-const PROGRAMS = 300;
+const PROGRAMS = 200;
 
 /** The programs of the seeds from `seed` on. */
 function programs(): Case[] {

@@ -25,7 +25,7 @@ import {
   WINDOW,
 } from './layout.js';
 
-/** Guest RAM: the window at its addresses, then a page directory and a page table. */
+/** Guest RAM: the window's pages (see `physicalOf`), then a page directory and a page table. */
 export const RAM_BYTES = 0x20000;
 const DIRECTORY = 0x10000;
 const TABLE = 0x11000;
@@ -39,12 +39,19 @@ const BUDGET = 200_000;
 
 const ACCESSED = 0x20;
 const DIRTY = 0x40;
+/**
+ * Guest-physical address of a window address: neighbouring pages are none in memory, so that an access that runs on
+ * from one into the next without looking finds the wrong bytes.
+ */
+const physicalOf = (address: number): number => (address < READ_ONLY ? address ^ PAGE : address);
 /** Address of a page's table entry. */
 const entryOf = (page: number): number => TABLE + (page >>> 12) * 4;
 /** `clean`: without accessed and dirty bits. */
 function entry(page: number, clean: boolean): number {
   const writable = page !== READ_ONLY;
-  return page | USER_PAGE | (writable ? WRITABLE : 0) | (clean ? 0 : ACCESSED | (writable ? DIRTY : 0));
+  return (
+    physicalOf(page) | USER_PAGE | (writable ? WRITABLE : 0) | (clean ? 0 : ACCESSED | (writable ? DIRTY : 0))
+  );
 }
 
 interface Cached {
@@ -70,7 +77,7 @@ export class EngineRunner {
     memory.write32(DIRECTORY, TABLE | USER_PAGE | WRITABLE);
     let at = 0;
     for (const [start, bytes] of WINDOW) {
-      memory.write(start, this.base.subarray(at, at + bytes));
+      this.write(start, this.base.subarray(at, at + bytes));
       at += bytes;
       for (let page = start; page < start + bytes; page += PAGE) {
         memory.write32(entryOf(page), entry(page, true));
@@ -89,11 +96,26 @@ export class EngineRunner {
     mmu.setPageTable(DIRECTORY, false);
   }
 
+  private write(address: number, bytes: Uint8Array): void {
+    for (let done = 0; done < bytes.length;) {
+      const part = Math.min(bytes.length - done, PAGE - ((address + done) & (PAGE - 1)));
+      this.engine.memory.write(physicalOf(address + done), bytes.subarray(done, done + part));
+      done += part;
+    }
+  }
+  /** What is at a window address; all of it has to be mapped. A view where it is in one page. */
+  read(address: number, length: number): Uint8Array {
+    const { memory } = this.engine;
+    const here = PAGE - (address & (PAGE - 1));
+    if (length <= here) return memory.view(physicalOf(address), length);
+    return Buffer.concat([this.read(address, here), this.read(address + here, length - here)]);
+  }
+
   private setBytes(address: number, bytes: Uint8Array): void {
     const offset = imageOffset(address);
     if (sameBytes(this.image.subarray(offset, offset + bytes.length), bytes)) return;
     this.image.set(bytes, offset);
-    this.engine.memory.write(address, bytes);
+    this.write(address, bytes);
   }
   private restore(address: number, length: number): void {
     const offset = imageOffset(address);
@@ -171,7 +193,7 @@ export class EngineRunner {
     const changes: Patch[] = [];
     let offset = 0;
     for (const [start, length] of WINDOW) {
-      const now = this.engine.memory.view(start, length);
+      const now = this.read(start, length);
       const was = this.image.subarray(offset, offset + length);
       offset += length;
       if (Buffer.compare(now, was) === 0) continue;
@@ -224,7 +246,7 @@ export class EngineRunner {
   }
   poke(address: number, bytes: Uint8Array): void {
     this.image.set(bytes, imageOffset(address));
-    this.engine.memory.write(address, bytes);
+    this.write(address, bytes);
   }
   /** Back to the window as it was. */
   end(): void {

@@ -14,6 +14,8 @@ const EBP = 5;
 const ESI = 6;
 const EDI = 7;
 const END = READ_ONLY + PAGE;
+/** Between pages of different kinds, most often between two that can be written. */
+const BORDERS = [DATA + PAGE, DATA + PAGE, DATA + PAGE, READ_ONLY, READ_ONLY, END, DATA];
 /** Dwords that nothing but loop counters in memory uses on purpose. */
 const COUNTERS_AT = DATA + 0x700;
 /** Ops that write a second operand too. */
@@ -151,8 +153,12 @@ export class Operations {
   group(): void {
     const { r } = this;
     const base = r.chance(15) ? ESP : r.pick(this.pointers);
-    if (base !== ESP && !this.kept.has(base) && r.chance(45)) this.set(base, this.near());
     const center = base === ESP ? r.between(0, 24) : r.between(-32, 32);
+    if (base !== ESP && !this.kept.has(base) && r.chance(55)) {
+      // Often with the ends of the group around the end of a page.
+      const atBorder = r.chance(40);
+      this.set(base, atBorder ? r.pick(BORDERS) - center + r.between(-18, 12) : this.near());
+    }
     for (let n = r.between(2, 6); n > 0; n--) {
       const displacement = center + r.between(-12, 12);
       if (r.chance(10) && base !== ESP) this.indexed(base, displacement);

@@ -143,7 +143,7 @@ export class ProgramMaker {
     const at = address - START;
     if (at < 0 || at + bytes > this.code.length) return false;
     for (let i = 0; i < bytes; i++) if (this.taken[at + i]) return false;
-    return this.runner.engine.memory.view(address, bytes).every((v) => v === INT3);
+    return this.runner.read(address, bytes).every((v) => v === INT3);
   }
 
   /** Puts bytes at an address, unless there is something already. */

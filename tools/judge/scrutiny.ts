@@ -56,7 +56,7 @@ export class Scrutiny {
   /** The instruction at an address of the window; undefined near the window's ends. */
   at(eip: number): DecodedInstruction | undefined {
     if (imageOffset(eip) < 0 || imageOffset(eip + LONGEST - 1) < 0) return undefined;
-    const bytes = this.runner.engine.memory.view(eip, LONGEST);
+    const bytes = this.runner.read(eip, LONGEST);
     const known = this.decoded.get(eip);
     if (known && sameBytes(known.bytes, bytes.subarray(0, known.bytes.length))) return known.insn;
     const insn = decode(bytes, 0, LONGEST, true);
@@ -93,7 +93,8 @@ export class Scrutiny {
 
   private stackTop(): number {
     const at = this.reg(ESP);
-    return imageOffset(at) < 0 || imageOffset(at + 3) < 0 ? TF_AND_AC : this.runner.engine.memory.read32(at);
+    if (imageOffset(at) < 0 || imageOffset(at + 3) < 0) return TF_AND_AC;
+    return Buffer.from(this.runner.read(at, 4)).readUInt32LE();
   }
 
   /** Executes the instruction at eip, unless there is an objection. Returns the engine's reason to stop. */
