@@ -9,9 +9,12 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const OLDEST_NODE = 20;
-/** Written last by `npm ci`, and by the build. */
+/** Written last by `npm ci`, and by the steps of the build. */
 const INSTALLED = 'node_modules/.package-lock.json';
-const BUILT = 'dist/interpreter.json';
+const BINARYEN = 'dist/binaryen.wasm';
+const BUILT = [BINARYEN, 'dist/interpreter.json'];
+/** The compiled module that the build makes import it (tools/stripped-binaryen.ts). */
+const BINARYEN_IMPORTER = 'dist/src/backend-wasm/binaryen.js';
 /** What the build reads. */
 const SOURCES = ['package.json', 'tsconfig.json', 'src', 'test', 'tools', INSTALLED];
 const SOURCE_FILE = /\.(ts|json)$/;
@@ -52,7 +55,10 @@ if (major < OLDEST_NODE) {
 }
 if (changed(INSTALLED) < changed('package-lock.json'))
   npm('Installing the dependencies', ['ci', '--no-audit', '--no-fund']);
-if (changed(BUILT) < Math.max(...SOURCES.map(lastChange))) {
+const sourceChange = Math.max(...SOURCES.map(lastChange));
+// Who only runs the compiler has a command that works but takes long to load.
+const isCompiledAgain = changed(BINARYEN) < changed(BINARYEN_IMPORTER);
+if (isCompiledAgain || BUILT.some((path) => changed(path) < sourceChange)) {
   // What was removed from the sources shall not live on.
   for (const folder of ['src', 'test', 'tools'])
     rmSync(join(ROOT, 'dist', folder), { recursive: true, force: true });
