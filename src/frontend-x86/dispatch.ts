@@ -88,13 +88,24 @@ export class DecodeRow {
   }
 }
 
+type Rows = (DecodeRow | undefined)[];
+const rowsOf = (row: DecodeRow | undefined): Rows => new Array<DecodeRow | undefined>(72).fill(row);
+/** Of all opcodes that nothing is installed for: most of them. */
+const NO_ROWS: Readonly<Rows> = rowsOf(undefined);
+
 /** What an opcode byte leads to. */
 export class Dispatch {
   hasModrm = false;
   /** modrm.mod is ignored: the operand is a register (mov to and from control and debug registers). */
   registerOnly = false;
   /** Without modrm: one row. With: by modrm.reg for memory; 8 + low six bits of modrm for registers. */
-  readonly rows: (DecodeRow | undefined)[] = new Array<DecodeRow | undefined>(72).fill(undefined);
+  rows: Readonly<Rows> = NO_ROWS;
+
+  /** Its rows, to be changed. */
+  ownRows(): Rows {
+    if (this.rows === NO_ROWS) this.rows = rowsOf(undefined);
+    return this.rows as Rows;
+  }
 }
 
 /** [one-byte, 0F][no prefix, 66, F3, F2][opcode]. */
@@ -110,27 +121,30 @@ const PREFIX_MAPS: Readonly<Record<Row['prefix'], readonly number[]>> = {
   f2: [3],
 };
 
-function install(row: Row, compiled: DecodeRow, opcode: number, map: number): void {
+function install(
+  row: Row,
+  compiled: DecodeRow,
+  kinds: ReturnType<typeof rmKinds>,
+  opcode: number,
+  map: number,
+): void {
   const dispatch = DISPATCH[row.map]![map]![opcode]!;
-  const set = (at: number): void => {
-    dispatch.rows[at] ??= compiled;
-  };
+  const rows = dispatch.ownRows();
   if (!row.hasModrm) {
-    set(0);
+    rows[0] ??= compiled;
     return;
   }
   dispatch.hasModrm = true;
   if (row.operands.includes('Cd') || row.operands.includes('Dd')) dispatch.registerOnly = true;
-  const kinds = rmKinds(row);
   for (let reg = 0; reg < 8; reg++) {
     if (row.reg >= 0 && row.reg !== reg) continue;
-    if (kinds.memory) set(reg);
+    if (kinds.memory) rows[reg] ??= compiled;
     if (!kinds.register) continue;
     for (let rm = 0; rm < 8; rm++) {
       const low = reg * 8 + rm;
       const modrm = 0xc0 | low;
       if (row.modrm >= 0 && (modrm < row.modrm || modrm >= row.modrm + row.modrmCount)) continue;
-      set(8 + low);
+      rows[8 + low] ??= compiled;
     }
   }
 }
@@ -141,11 +155,14 @@ function exactness(row: Row): number {
   return (row.prefix === 'any' ? 0 : 8) + place;
 }
 
-ROWS.map((row, n) => ({ row, compiled: new DecodeRow(row, VARIANTS[n]!) }))
-  .sort((p, q) => exactness(q.row) - exactness(p.row))
+ROWS.map((row, n) => ({ row, compiled: new DecodeRow(row, VARIANTS[n]!), place: exactness(row) }))
+  .sort((p, q) => q.place - p.place)
   .forEach(({ row, compiled }) => {
+    const kinds = rmKinds(row);
     for (const map of PREFIX_MAPS[row.prefix]) {
-      for (let n = 0; n < (row.opcodeRegister ? 8 : 1); n++) install(row, compiled, row.opcode + n, map);
+      for (let n = 0; n < (row.opcodeRegister ? 8 : 1); n++) {
+        install(row, compiled, kinds, row.opcode + n, map);
+      }
     }
   });
 
@@ -153,18 +170,22 @@ ROWS.map((row, n) => ({ row, compiled: new DecodeRow(row, VARIANTS[n]!) }))
  * Undefined modrm bytes of defined opcodes: processors fetch operand bytes as for their neighbours before they raise #UD,
  * so a page fault on those comes first.
  */
+const UNDEFINED_VARIANTS = new Array<Variant>(256).fill(UNDEFINED);
 for (const maps of DISPATCH) {
   for (let opcode = 0; opcode < 256; opcode++) {
     const siblings = maps.map((map) => map[opcode]!);
-    const like = siblings
-      .filter((d) => d.hasModrm)
-      .flatMap((d) => d.rows.filter((row) => row !== undefined))[0];
+    const like = siblings.find((d) => d.hasModrm)?.rows.find((row) => row !== undefined);
     if (like === undefined) continue;
-    const variants = new Array<Variant>(256).fill(UNDEFINED);
-    const filler = new DecodeRow(UNDEFINED.row, variants, like.imm, like.sized);
+    const filler = new DecodeRow(UNDEFINED.row, UNDEFINED_VARIANTS, like.imm, like.sized);
+    const onlyFiller = rowsOf(filler);
     for (const dispatch of siblings) {
       dispatch.hasModrm = true;
-      for (let n = 0; n < dispatch.rows.length; n++) dispatch.rows[n] ??= filler;
+      if (dispatch.rows === NO_ROWS) {
+        dispatch.rows = onlyFiller;
+        continue;
+      }
+      const rows = dispatch.ownRows();
+      for (let n = 0; n < rows.length; n++) rows[n] ??= filler;
     }
   }
 }

@@ -3,20 +3,14 @@
  * become fields. Forms are numbered densely and in the same way each time, from the opcode rows:
  * row × operand size × operand shape × prefixes that matter; rows that mean the same share their forms.
  */
-import type { Operand } from '../ir/ir.js';
-import { DS, EAX, ECX, EDX, SEGMENT_BASE, ZERO } from './cpu-state.js';
-import {
-  AddressShape,
-  FIELD,
-  type Address,
-  type Instruction,
-  type InstructionOperand,
-  type OperandSize,
-} from './instruction.js';
+import { DS, SEGMENT_BASE } from './cpu-state.js';
+import { REGISTER, numberedOperand, type Shape } from './form-operands.js';
+import { AddressShape, FIELD, type Instruction, type InstructionOperand } from './instruction.js';
 import { CONDITIONS, SEGMENT_NAMES } from './names.js';
 import { ROWS, type Row } from './opcodes.js';
 
 export { fieldValue } from './decoded-instruction.js';
+export { REGISTER };
 
 /** A row with everything that a decoder can see but the numbers. */
 export interface Variant {
@@ -34,139 +28,12 @@ export interface Variant {
   readonly symbolic: Instruction;
 }
 
-export const REGISTER = 6;
-export type Shape = AddressShape | typeof REGISTER;
-
 // A variant's number within its row: shape | these.
 export const VARIANT_SIZE_16 = 8;
 export const VARIANT_SEGMENTED = 16;
 export const VARIANT_ADDRESS_16 = 32;
 export const VARIANT_REP = 64;
 export const VARIANT_REPNE = 128;
-
-function memory(shape: Shape, size: OperandSize): InstructionOperand {
-  if (shape === REGISTER) throw new Error('a memory operand without a shape');
-  const segmented = shape >= AddressShape.fsgs;
-  const hasIndex = shape >= AddressShape.indexed;
-  const address: Address = {
-    base: shape === AddressShape.absolute ? ZERO : FIELD.base,
-    index: hasIndex ? FIELD.index : ZERO,
-    scale: hasIndex && shape !== AddressShape.general16 ? FIELD.scale : 0,
-    disp: FIELD.disp,
-    shape,
-    segment: segmented ? FIELD.segment : DS,
-    segmentBase: segmented ? FIELD.segmentBase : SEGMENT_BASE + 4 * DS,
-  };
-  return { kind: 'mem', address, size };
-}
-
-function reg(slot: Operand, size: OperandSize): InstructionOperand {
-  return { kind: 'reg', slot, size };
-}
-function imm(value: Operand, size: OperandSize): InstructionOperand {
-  return { kind: 'imm', value, size };
-}
-
-/** Bytes of the operand codes' last letters; `v` and `z` are the operand size. */
-const WIDTHS: Readonly<Record<string, OperandSize>> = { b: 1, w: 2, d: 4, q: 8, x: 16 };
-/** Memory operands with widths of their own. */
-const MEMORY_BYTES: Readonly<Record<string, OperandSize>> = {
-  M8: 1,
-  Mw: 2,
-  Md: 4,
-  Mq: 8,
-  Mx: 16,
-  Ms: 6,
-  m16: 2,
-  m32: 4,
-  m64: 8,
-  m80: 10,
-  m28: 28,
-  m108: 108,
-  m512: 512,
-};
-
-/** The operand that a code of a row stands for. */
-function operandOf(code: string, row: Row, size: 2 | 4, shape: Shape): InstructionOperand {
-  const width = WIDTHS[code.at(-1)!] ?? size;
-  switch (code) {
-    case 'M':
-      return memory(shape, size);
-    case 'Mp':
-      return memory(shape, size === 2 ? 4 : 6);
-    case 'Ma':
-      return memory(shape, size === 2 ? 4 : 8);
-    case 'EvMw':
-      return shape === REGISTER ? reg(FIELD.rm, size) : memory(shape, 2);
-    case 'EdMw':
-      return shape === REGISTER ? reg(FIELD.rm, 4) : memory(shape, 2);
-    case 'Ob':
-    case 'Ov':
-      return memory(shape, width);
-    case 'AL':
-      return reg(EAX, 1);
-    case 'AX':
-      return reg(EAX, 2);
-    case 'eAX':
-      return reg(EAX, size);
-    case 'CL':
-      return reg(ECX, 1);
-    case 'DX':
-      return reg(EDX, 2);
-    case '1':
-      return imm(1, 1);
-    case 'Ib':
-    case 'uIb':
-      return imm(FIELD.imm, 1);
-    case 'Ib2':
-      return imm(FIELD.imm2, 1);
-    case 'Iw':
-      return imm(FIELD.imm, 2);
-    case 'sIb':
-    case 'Iz':
-      return imm(FIELD.imm, size);
-    case 'Jb':
-    case 'Jz':
-      return { kind: 'rel', target: FIELD.target };
-    case 'Ap':
-      return { kind: 'far', offset: FIELD.imm, selector: FIELD.imm2 };
-    case 'ST0':
-      return { kind: 'st', number: 0 };
-    case 'STi':
-      return { kind: 'st', number: row.ordinal };
-    case 'Sw':
-      return { kind: 'sreg', number: row.ordinal };
-    case 'Cd':
-      return { kind: 'creg', number: row.ordinal };
-    case 'Dd':
-      return { kind: 'dreg', number: row.ordinal };
-  }
-  const segment = SEGMENT_NAMES.indexOf(code.toLowerCase());
-  if (segment >= 0) return { kind: 'sreg', number: segment };
-  if (code in MEMORY_BYTES) return memory(shape, MEMORY_BYTES[code]!);
-  switch (code[0]) {
-    case 'E':
-      return shape === REGISTER ? reg(FIELD.rm, width) : memory(shape, width);
-    case 'R':
-      return reg(FIELD.rm, width);
-    case 'G':
-    case 'Z':
-      return reg(FIELD.reg, width);
-    case 'P':
-      return reg(FIELD.regVector, 8);
-    case 'V':
-      return reg(FIELD.regVector, 16);
-    case 'Q':
-      return shape === REGISTER ? reg(FIELD.rmVector, 8) : memory(shape, width);
-    case 'W':
-      return shape === REGISTER ? reg(FIELD.rmVector, 16) : memory(shape, width);
-    case 'N':
-      return reg(FIELD.rmVector, 8);
-    case 'U':
-      return reg(FIELD.rmVector, 16);
-  }
-  throw new Error(`operand code ${code}`);
-}
 
 /** Whether a code can be a register (R) or memory (M) in modrm.rm. */
 export function rmKinds(row: Row): { register: boolean; memory: boolean } {
@@ -230,12 +97,13 @@ function symbolicOf(
   row: Row,
   bits: number,
   shape: Shape,
-): { symbolic: Instruction; shown: InstructionOperand[] } {
+): { symbolic: Instruction; shown: InstructionOperand[]; key: string } {
   const size = bits & VARIANT_SIZE_16 ? 2 : 4;
   const isByte = row.operands.some((code) => code === 'b') || /^[EGOZ]b$|^AL$/.test(row.operands[0] ?? '');
-  const shown = row.operands
+  const numbered = row.operands
     .filter((code) => !isWidth(code))
-    .map((code) => operandOf(code, row, size, shape));
+    .map((code) => numberedOperand(code, row, size, shape));
+  const shown = numbered.map(({ operand }) => operand);
   const bare = OPERANDLESS.has(row.op);
   const isString = row.flags.has('string');
   const segmented = (bits & VARIANT_SEGMENTED) !== 0;
@@ -256,16 +124,15 @@ function symbolicOf(
     next: FIELD.next,
     form: -1,
   };
-  return { symbolic, shown };
-}
-
-function keyOf(i: Instruction): string {
-  return JSON.stringify({ ...i, form: 0 });
+  const { op, cc, operandSize, addressSize, rep, flat } = symbolic;
+  const numbers = bare ? '' : numbered.map(({ number }) => number).join();
+  // All that differs: what is left of an instruction is constant, or follows from these.
+  const key = `${op} ${cc} ${numbers} ${operandSize} ${addressSize} ${rep} ${flat} ${usesSegment}`;
+  return { symbolic, shown, key };
 }
 
 function addVariant(row: Row, bits: number, shape: Shape): Variant {
-  const { symbolic, shown } = symbolicOf(row, bits, shape);
-  const key = keyOf(symbolic);
+  const { symbolic, shown, key } = symbolicOf(row, bits, shape);
   const known = formByKey.get(key);
   const form = known ?? forms.length;
   const variant: Variant = {
