@@ -534,7 +534,7 @@ function addRun(
     e.setLocal(FUEL, slot(L.FUEL)),
     e.setLocal(TLB, slot(L.TLB_BASE)),
     e.br('exit', e.eq(get(REC), e.i32(RETURNS.exit))),
-    e.if(e.eq(get(REC), e.i32(RETURNS.left)), e.return(slot(S.EXIT_REASON))),
+    e.br('left', e.eq(get(REC), e.i32(RETURNS.left))),
     e.if(
       e.eq(get(REC), e.i32(RETURNS.resolve)),
       e.block(null, [e.setLocal(EIP, slot(S.EIP)), e.br('resolve')]),
@@ -611,11 +611,16 @@ function addRun(
     leaveIfNone(),
     ...claim(),
   ];
-  const leave: Expr[] = [
-    refund(),
-    setSlot(S.EIP, recordEip()),
-    setSlot(L.FUEL, get(FUEL)),
-    e.return(slot(S.EXIT_REASON)),
+  const leave: Expr[] = [refund(), setSlot(S.EIP, recordEip()), setSlot(L.FUEL, get(FUEL))];
+  // EIP and FUEL are right, EXIT_* tell why: the guest's own handler may be entered at once.
+  const left: Expr[] = [
+    e.if(e.pure('i32.eqz', [e.call(L.DIRECT_TRAP, [], 'i32')]), e.return(slot(S.EXIT_REASON))),
+    setSlot(L.PAGE_BASE, e.and(slot(S.EIP), e.i32(-4096))),
+    e.store(16, e.i32(0), e.and(slot(S.EIP), e.i32(4095)), L.START_RECORD + RECORD_OFFSET),
+    e.setLocal(FUEL, slot(L.FUEL)),
+    ...refresh(),
+    e.setLocal(PC, e.i32(L.START_RECORD)),
+    e.br('main'),
   ];
 
   const code = e.block(null, [
@@ -625,11 +630,17 @@ function addRun(
     e.loop(
       'main',
       e.block(null, [
-        e.block('exit', [
-          e.block('resolve', [e.block('lookup', [e.block('transfer', [dispatch]), ...transfer]), ...lookup]),
-          ...resolve,
+        e.block('left', [
+          e.block('exit', [
+            e.block('resolve', [
+              e.block('lookup', [e.block('transfer', [dispatch]), ...transfer]),
+              ...lookup,
+            ]),
+            ...resolve,
+          ]),
+          ...leave,
         ]),
-        ...leave,
+        ...left,
       ]),
     ),
     e.unreachable(),

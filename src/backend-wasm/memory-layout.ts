@@ -40,6 +40,11 @@ export const REGION_EXIT_CAUSES = ['direct jump', 'other page', 'no entry', 'fue
 export type RegionExitCause = (typeof REGION_EXIT_CAUSES)[number];
 export const REGION_EXITS = RUNTIME + 64;
 
+/** Direct traps taken: system calls, page faults; and FUEL at the last of these faults. */
+export const DIRECT_INTS = RUNTIME + 96;
+export const DIRECT_FAULTS = RUNTIME + 100;
+export const DIRECT_FAULT_FUEL = RUNTIME + 104;
+
 /** The virtual GDT: 32 descriptors; the Host keeps it. */
 export const GDT = 0x1000;
 
@@ -109,6 +114,9 @@ export const SLOW_PATH = {
 
 /** IR function () → i32 that jumps of kind 3 call: privilege or segments may have changed. Nonzero: go to `resolve`. */
 export const MODE_CHANGED = 'mode_changed';
+
+/** IR function () → 1 if it entered the guest's handler for what EXIT_* tell of (EIP and FUEL are right), else 0. */
+export const DIRECT_TRAP = 'direct_trap';
 
 /** The interpreter's function table, exported: the installed regions. */
 export const REGION_TABLE = 'regions';

@@ -97,6 +97,27 @@ export const FPU_SCRATCH = 392; // 8 dwords
 export const XMM = 432;
 export const MXCSR = 560;
 
+/**
+ * Direct traps: what an engine needs to enter the guest's handler of a system call or page fault by itself, as a
+ * processor does. The owner keeps these; an engine may as well leave for every trap.
+ */
+/** Nonzero: direct traps are allowed now. */
+export const DIRECT_TRAPS = 564;
+/** Vector of the system call; 0xffffffff = none. Its handler. Nonzero: it is entered with interrupts off. */
+export const DIRECT_INT_VECTOR = 568;
+export const DIRECT_INT_HANDLER = 572;
+export const DIRECT_INT_MASKS = 576;
+/** Handler of page faults, 0 = none. Nonzero: it is entered with interrupts off. */
+export const DIRECT_FAULT_HANDLER = 580;
+export const DIRECT_FAULT_MASKS = 584;
+/** Selectors of the handlers' CS, and of SS and ESP after a change of privilege. */
+export const DIRECT_CS = 588;
+export const DIRECT_SS = 592;
+export const DIRECT_ESP = 596;
+/** Guest-physical addresses of the guest's interrupt flag (bit 9 of a dword) and of where it reads fault addresses. */
+export const DIRECT_IF_ADDRESS = 600;
+export const DIRECT_CR2_ADDRESS = 604;
+
 /** Bytes of architectural state, from slot 0. Runtime state of the engine follows. */
 export const CPU_STATE_BYTES = 768;
 

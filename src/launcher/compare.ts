@@ -56,6 +56,8 @@ export class Side {
       clock: 'virtual',
       engine: kind,
       punctual: true,
+      // The reference engine leaves for every trap: so must the one that is compared with it.
+      directTraps: options.reference !== 'reference' && options.subject !== 'reference',
       onConsole: (bytes) => void this.console.push(bytes.slice()),
       onPowerOn: (engine) => {
         if ((this.current as Engine | undefined) !== undefined) this.base += this.current.instructions;

@@ -66,6 +66,8 @@ export interface MachineOptions {
    * those that are late. For comparisons. Default false.
    */
   punctual?: boolean;
+  /** Whether the engine may deliver system calls and page faults by itself; see `HostOptions`. Default true. */
+  directTraps?: boolean;
   /** Counts how each translated region is entered and left, which costs time: for `explain`. Default false. */
   watchRegions?: boolean;
   /** Guest instructions (restarts included) after which `run` switches the machine off. */
@@ -352,6 +354,7 @@ export class Machine {
         watchRegions: this.options.watchRegions ?? false,
         symbolOf: (eip) => this.symbols.nameOf(eip),
       },
+      directTraps: this.options.directTraps ?? true,
       clock: this.clock,
       onEarlyConsole: (text) => this.print(Buffer.from(text, 'latin1')),
       log: this.options.log,

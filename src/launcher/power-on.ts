@@ -34,6 +34,7 @@ export interface PowerOnOptions {
   load: Load;
   layout: BusLayout;
   engine: Pick<EngineOptions, 'kind' | 'symbolOf' | 'punctual' | 'watchRegions'>;
+  directTraps: boolean;
   clock: Clock;
   onEarlyConsole(text: string): void;
   log?: ((line: string) => void) | undefined;
@@ -56,6 +57,7 @@ export function powerOn(options: PowerOnOptions): PoweredMachine {
     engine,
     gdtAddress: GDT,
     clock,
+    directTraps: options.directTraps,
     onNotify: (address) => asGuestDeath(engine, () => bus!.notify(address)),
     onEarlyConsole,
     ...(log && { log }),

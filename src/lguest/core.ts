@@ -45,6 +45,11 @@ export interface HostOptions {
   /** Early console output; one character per byte. */
   readonly onEarlyConsole?: (text: string) => void;
   readonly ports?: Ports;
+  /**
+   * Whether the engine may enter the guest's handlers of system calls and page faults by itself; default true. Without
+   * it every trap ends a run of the engine, as in the reference engine.
+   */
+  readonly directTraps?: boolean;
   readonly log?: (line: string) => void;
 }
 
@@ -263,6 +268,7 @@ export class Host {
         this.singleStep();
         continue;
       }
+      if (this.options.directTraps !== false) traps.allowDirectTraps();
       const reason = engine.run(budget);
       this.exits[reason]!++;
       // A run that ended early took as long as it took: an estimate of instructions is not good for it.
@@ -435,7 +441,16 @@ export class Host {
     const { hypercalls, traps } = this;
     hypercalls.direct.forEach((value, number) => put(`hypercall ${this.hypercallName(number)}`, value));
     hypercalls.ring.forEach((value, number) => put(`ring hypercall ${this.hypercallName(number)}`, value));
-    traps.trapsDelivered.forEach((value, vector) => put(`trap ${vector}`, value));
+    const direct = this.engine.directTraps();
+    traps.trapsDelivered.forEach((value, vector) => {
+      const more =
+        vector === VECTOR_PF
+          ? direct.pageFaults
+          : vector === this.guestData?.syscallVector
+            ? direct.systemCalls
+            : 0;
+      put(`trap ${vector}`, value + more);
+    });
     traps.irqsDelivered.forEach((value, irq) => put(`interrupt ${irq}`, value));
     put('emulated instructions', this.emulated);
     for (const [name, reason] of Object.entries(LEAVE)) put(`exit ${name}`, this.exits[reason]!);

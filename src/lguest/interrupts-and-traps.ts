@@ -8,8 +8,9 @@ import type { Engine } from '../runtime/engine.js';
 import type { Clock } from './clock.js';
 import { GuestDeath, hex } from './death.js';
 import type { LguestData } from './lguest-data.js';
-import { GUEST_PL, type Segments } from './segments.js';
+import { GUEST_PL, KERNEL_CS, type Segments } from './segments.js';
 
+const USER_PL = 3;
 /** Vector of the hypercall instruction `int $0x1f`. */
 export const HYPERCALL_VECTOR = 0x1f;
 export const VECTOR_DB = 1;
@@ -59,6 +60,11 @@ export class InterruptsAndTraps {
   /** Interrupts may have become deliverable: look before the next instruction. */
   lookNow = false;
 
+  /** What the state says of direct traps was made from this GDT, and from gates and a stack that have not changed. */
+  private directVersion = -1;
+  private directData: LguestData | undefined;
+  private directPossible = false;
+
   /** Counters. */
   readonly trapsDelivered = new Float64Array(VECTORS);
   readonly irqsDelivered = new Float64Array(IRQS);
@@ -90,6 +96,7 @@ export class InterruptsAndTraps {
   loadIdtEntry(vector: number, low: number, high: number): void {
     if (vector >= VECTORS) throw new GuestDeath(`IDT entry ${vector} does not exist`, this.cpu.eip);
     if (vector < 32 && (HOST_VECTORS >>> vector) & 1) return;
+    this.directVersion = -1;
     const access = (high >>> 8) & 0xff;
     if ((access & GATE_PRESENT) === 0) {
       this.gate[vector] = 0;
@@ -119,6 +126,43 @@ export class InterruptsAndTraps {
     }
     this.stackSelector = selector;
     this.stackPointer = pointer;
+    this.cpu.set(S.DIRECT_ESP, pointer);
+    if (selector !== this.cpu.get(S.DIRECT_SS)) this.directVersion = -1;
+  }
+
+  // Direct traps.
+
+  /** Before the engine runs: says which traps it may deliver itself. None while an interrupt waits to be looked at. */
+  allowDirectTraps(): void {
+    const { cpu, segments } = this;
+    if (this.directVersion !== segments.version || this.directData !== this.data) this.prepareDirectTraps();
+    cpu.set(S.DIRECT_TRAPS, this.directPossible && this.pending === 0 && !this.lookNow ? 1 : 0);
+  }
+
+  private prepareDirectTraps(): void {
+    const { cpu, segments, data, stackSelector } = this;
+    this.directVersion = segments.version;
+    this.directData = data;
+    this.directPossible =
+      data !== undefined &&
+      stackSelector !== 0 &&
+      segments.hasKernelCode() &&
+      segments.isKernelStack(stackSelector) &&
+      this.engine.memory.contains(data.address, data.abi.data.size);
+    if (data === undefined || !this.directPossible) return;
+    const vector = data.syscallVector;
+    const reachable = this.effectiveGateLevel(vector) === USER_PL && this.gate[vector] !== 0;
+    const masks = (n: number): number => ((this.gate[n]! & 0xf) === GATE_INTERRUPT ? 1 : 0);
+    cpu.set(S.DIRECT_INT_VECTOR, reachable ? vector : 0xffffffff);
+    cpu.set(S.DIRECT_INT_HANDLER, this.handler[vector]!);
+    cpu.set(S.DIRECT_INT_MASKS, masks(vector));
+    cpu.set(S.DIRECT_FAULT_HANDLER, this.gate[VECTOR_PF] === 0 ? 0 : this.handler[VECTOR_PF]!);
+    cpu.set(S.DIRECT_FAULT_MASKS, masks(VECTOR_PF));
+    cpu.set(S.DIRECT_CS, KERNEL_CS);
+    cpu.set(S.DIRECT_SS, stackSelector);
+    cpu.set(S.DIRECT_ESP, this.stackPointer);
+    cpu.set(S.DIRECT_IF_ADDRESS, data.interruptsEnabledAddress);
+    cpu.set(S.DIRECT_CR2_ADDRESS, data.cr2Address);
   }
 
   // Traps.

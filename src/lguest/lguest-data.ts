@@ -50,6 +50,14 @@ export class LguestData {
     this.memory.write32(this.address + this.layout.irqEnabled, on ? F_IF : 0);
   }
 
+  /** Guest-physical addresses of the virtual interrupt flag, and of the last page fault's address. */
+  get interruptsEnabledAddress(): number {
+    return this.address + this.layout.irqEnabled;
+  }
+  get cr2Address(): number {
+    return this.address + this.layout.cr2;
+  }
+
   /** Bitmap of masked interrupts. */
   get blockedInterrupts(): number {
     return this.memory.read32(this.address + this.layout.blockedInterrupts);

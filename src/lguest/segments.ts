@@ -37,6 +37,8 @@ const FLAT_DATA_HIGH = 0x00cfb300;
 
 export class Segments {
   private readonly cpu: CpuState;
+  /** Changes with the GDT. */
+  version = 0;
 
   /** `gdtAddress`: control-memory address of GDT_BYTES bytes. */
   constructor(
@@ -106,6 +108,7 @@ export class Segments {
 
   private setDescriptor(index: number, low: number, high: number): void {
     const { view } = this.cpu;
+    this.version++;
     view.setUint32(this.gdtAddress + 8 * index, low, true);
     view.setUint32(this.gdtAddress + 8 * index + 4, high, true);
   }
@@ -123,12 +126,17 @@ export class Segments {
     );
   }
 
+  /** True if the kernel's code segment is a present code segment. */
+  hasKernelCode(): boolean {
+    const high = this.cpu.view.getUint32(this.gdtAddress + 8 * KERNEL_CS_ENTRY + 4, true);
+    const attributes = (high >>> 8) & 0xff;
+    return (high & DESC_PRESENT) !== 0 && (attributes & (ATTR_S | ATTR_CODE)) === (ATTR_S | ATTR_CODE);
+  }
+
   /** CS and level of the kernel, for the entry into a handler; with `stack` not 0, SS too. */
   enterKernel(stack: number): void {
     const { cpu } = this;
-    const high = cpu.view.getUint32(this.gdtAddress + 8 * KERNEL_CS_ENTRY + 4, true);
-    const attributes = (high >>> 8) & 0xff;
-    if ((high & DESC_PRESENT) === 0 || (attributes & (ATTR_S | ATTR_CODE)) !== (ATTR_S | ATTR_CODE)) {
+    if (!this.hasKernelCode()) {
       throw new GuestDeath('the kernel code segment is not a present code segment', cpu.eip);
     }
     let changed = this.setRegister(S.CS, KERNEL_CS);

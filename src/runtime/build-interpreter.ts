@@ -15,6 +15,7 @@ import {
   type InterpreterOptions,
 } from '../backend-wasm/interpreter.js';
 import { HOT_FORMS, HOT_PAIRS } from './hot-forms.js';
+import { DIRECT_TRAP_FUNCTION } from './direct-traps.js';
 import { MODE_CHANGED_FUNCTION } from './mode.js';
 import { SLOW_PATHS } from './slow-paths.js';
 
@@ -84,5 +85,10 @@ export function buildInterpreter(options: InterpreterOptions): InterpreterImage 
       if (pair) pairs.push(pair);
     }
   }
-  return generateInterpreter(forms, pairs, [...SLOW_PATHS, MODE_CHANGED_FUNCTION], options);
+  return generateInterpreter(
+    forms,
+    pairs,
+    [...SLOW_PATHS, MODE_CHANGED_FUNCTION, DIRECT_TRAP_FUNCTION],
+    options,
+  );
 }

@@ -75,6 +75,8 @@ export interface Engine {
   cpuid: (leaf: number, subleaf: number) => readonly [number, number, number, number];
   /** The name of the place at an eip, if the engine was given symbols. */
   readonly symbolOf?: SymbolOf | undefined;
+  /** Traps that the engine delivered by itself (`DIRECT_TRAPS` of the state). */
+  directTraps(): { readonly systemCalls: number; readonly pageFaults: number };
   /** Counters for `--stats`, by name; those whose names end in ` live` tell a state that ends with the engine. */
   counters(): Record<string, number>;
   /** The CPU's selectors or GDT changed from outside: recompute what depends on them. */

@@ -376,6 +376,10 @@ export class InterpreterEngine implements Engine {
     );
   }
 
+  directTraps(): { systemCalls: number; pageFaults: number } {
+    return { systemCalls: this.slot(L.DIRECT_INTS) >>> 0, pageFaults: this.slot(L.DIRECT_FAULTS) >>> 0 };
+  }
+
   counters(): Record<string, number> {
     return {
       'TLB misses': this.slot(L.TLB_MISSES) >>> 0,

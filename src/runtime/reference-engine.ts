@@ -67,6 +67,11 @@ export class ReferenceEngine implements Engine, Environment {
   requestAttention(): void {
     this.attention = true;
   }
+  /** It leaves for all of them. */
+  directTraps(): { systemCalls: number; pageFaults: number } {
+    return { systemCalls: 0, pageFaults: 0 };
+  }
+
   counters(): Record<string, number> {
     return { 'instructions lifted': this.cache.size };
   }

@@ -207,23 +207,29 @@ function hostAddress(b: Builder, address: Value): Value {
 }
 
 /** (physical address in control memory, bytes): tells the code cache if the bytes' lines hold code. */
-const noteCodeStore = defineFunction('note_code_store', ['i32', 'i32'], 'void', false, (b, host, bytes) => {
-  const c = new Code(b);
-  const pa = c.add(host, -L.RAM);
-  const pfn = c.shr(pa, 12);
-  b.if(c.and(b.peek8(pfn, L.PAGE_FLAGS), L.PAGE_HAS_CODE), () => {
-    b.put32(L.CODE_PAGE_STORES, c.add(b.get32(L.CODE_PAGE_STORES), 1));
-    const lines = b.peek64(c.shl(pfn, 3), L.PAGE_LINES);
-    const line = (at: Value): Value => {
-      const number = b.pure('i64.extend_i32_u', c.and(c.shr(at, 6), 63));
-      return b.pure('i64.and', b.pure('i64.shr_u', lines, number), b.const64(1n));
-    };
-    const last = b.pure('i32.add', pa, c.add(bytes, -1));
-    b.if(b.pure('i64.ne', b.pure('i64.or', line(pa), line(last)), b.const64(0n)), () => {
-      b.call(codeWritten, pa, bytes);
+export const NOTE_CODE_STORE = defineFunction(
+  'note_code_store',
+  ['i32', 'i32'],
+  'void',
+  false,
+  (b, host, bytes) => {
+    const c = new Code(b);
+    const pa = c.add(host, -L.RAM);
+    const pfn = c.shr(pa, 12);
+    b.if(c.and(b.peek8(pfn, L.PAGE_FLAGS), L.PAGE_HAS_CODE), () => {
+      b.put32(L.CODE_PAGE_STORES, c.add(b.get32(L.CODE_PAGE_STORES), 1));
+      const lines = b.peek64(c.shl(pfn, 3), L.PAGE_LINES);
+      const line = (at: Value): Value => {
+        const number = b.pure('i64.extend_i32_u', c.and(c.shr(at, 6), 63));
+        return b.pure('i64.and', b.pure('i64.shr_u', lines, number), b.const64(1n));
+      };
+      const last = b.pure('i32.add', pa, c.add(bytes, -1));
+      b.if(b.pure('i64.ne', b.pure('i64.or', line(pa), line(last)), b.const64(0n)), () => {
+        b.call(codeWritten, pa, bytes);
+      });
     });
-  });
-});
+  },
+);
 
 /** Nonzero if an access of `bytes` at the address crosses into the next page. */
 function crosses(b: Builder, address: Value, bytes: number): Value {
@@ -284,7 +290,7 @@ function slowStore(bits: Bits, byteStore?: IrFunction): IrFunction {
     }
     const host = hostAddress(b, address);
     pokeBits(b, bits, host, value);
-    b.call(noteCodeStore, host, c.k(bytes));
+    b.call(NOTE_CODE_STORE, host, c.k(bytes));
     b.return();
   });
 }
@@ -316,7 +322,7 @@ export const SLOW_PATHS: readonly IrFunction[] = [
   badEntry,
   setBits,
   tlbFill,
-  noteCodeStore,
+  NOTE_CODE_STORE,
   load8,
   slowLoad(16, load8),
   slowLoad(32, load8),

@@ -49,6 +49,9 @@ export class ScriptedEngine implements Engine {
   requestAttention(): void {
     this.attentionRequested = true;
   }
+  directTraps(): { systemCalls: number; pageFaults: number } {
+    return { systemCalls: 0, pageFaults: 0 };
+  }
   counters(): Record<string, number> {
     return {};
   }
