@@ -20,6 +20,7 @@ import {
   RECORD_ENTRY,
   RECORD_HEAT,
   RECORD_OFFSET,
+  RECORD_PLAIN,
   RETURNS,
   type RecordLayout,
 } from './record.js';
@@ -221,7 +222,9 @@ const REC = 6;
 const ENTRY = 7;
 /** The handler before, when profiling. */
 const LAST = 8;
-const RUN_LOCALS = 9;
+/** Entry number of the region that runs. */
+const FROM = 9;
+const RUN_LOCALS = 10;
 
 function hotRegisters(e: Emitter): Registers {
   return {
@@ -453,65 +456,83 @@ function addRun(
   ];
   // What a region returns is what functions of rare handlers return.
   const regionEntry = (at: number): Expr => e.load(32, get(ENTRY), L.REGION_ENTRY_TABLE + at);
+  /** The record in the code map at EIP, into REC; goes to `missing` if the page is not in the execution TLB. */
+  const recordAt = (missing: string): Expr[] => [
+    e.setLocal(ENTRY, executionEntry(get(EIP))),
+    e.br(missing, e.ne(e.load(32, get(ENTRY), L.TLB_DATA_BYTES), e.and(get(EIP), e.i32(-4096)))),
+    e.setLocal(
+      ENTRY,
+      e.add(e.load(32, get(ENTRY), L.TLB_DATA_BYTES + 4), e.shl(e.and(get(EIP), e.i32(4095)), e.i32(2))),
+    ),
+    e.setLocal(REC, e.load(32, get(ENTRY))),
+  ];
+  const isRegion = (): Expr => e.eq(e.load(16, get(REC), RECORD_HANDLER), e.i32(HANDLER.region));
+  const needed = (): Expr => e.and(regionEntry(12), e.i32(L.REGION_NEED_MASK));
+  const instructionsLeft = (): Expr => e.load(8, get(REC), RECORD_LEFT);
+  const entryNumber = (): Expr => e.load(16, get(REC), RECORD_ENTRY);
+  /** Runs the region of REC, and those that it goes on in; then, or if none of it can be paid, to `called` or `short`. */
+  const chain: Expr[] = [
+    e.setLocal(FROM, entryNumber()),
+    e.setLocal(ENTRY, e.shl(get(FROM), e.i32(4))),
+    e.br('short', e.ltU(get(FUEL), needed())),
+    setSlot(L.FUEL, get(FUEL)),
+    setSlot(L.CODE_CHANGED, e.i32(0)),
+    setSlot(L.REGION_ENTRIES, e.add(slot(L.REGION_ENTRIES), e.i32(1))),
+    e.setLocal(
+      REC,
+      e.callIndirect(
+        L.REGION_TABLE,
+        regionEntry(0),
+        [regionEntry(4), regionEntry(8), regionEntry(12)],
+        ['i32', 'i32', 'i32'],
+        'i32',
+      ),
+    ),
+    e.br('called', get(REC)),
+    // It goes on at EIP: often in another region.
+    e.setLocal(FUEL, slot(L.FUEL)),
+    e.setLocal(TLB, slot(L.TLB_BASE)),
+    e.setLocal(EIP, slot(S.EIP)),
+    ...recordAt('called'),
+    e.if(
+      get(REC),
+      e.if(
+        isRegion(),
+        e.block(null, [
+          e.setLocal(BASE, e.and(get(EIP), e.i32(-4096))),
+          setSlot(L.PAGE_BASE, get(BASE)),
+          e.setLocal(ENTRY, e.add(slot(L.TRANSITIONS), e.i32(1))),
+          setSlot(L.TRANSITIONS, get(ENTRY)),
+          e.unlikely(
+            e.pure('i32.eqz', [e.and(get(ENTRY), e.i32(L.TRANSITION_SAMPLE - 1))]),
+            e.call('transition', [get(FROM), entryNumber()], 'void'),
+          ),
+          e.br('chain'),
+        ]),
+      ),
+    ),
+    e.setLocal(REC, e.i32(RETURNS.lookup)),
+    e.br('called'),
+  ];
+  // Too little fuel for the region: its block as instructions, if that has been made. The record that the code map
+  // names knows where; the one that was patched does not.
+  const short: Expr[] = [
+    e.setLocal(EIP, e.add(get(BASE), e.load(16, get(REC), RECORD_OFFSET))),
+    ...recordAt('resolve'),
+    e.br('resolve', e.pure('i32.eqz', [get(REC)])),
+    e.br('resolve', e.pure('i32.eqz', [isRegion()])),
+    e.setLocal(REC, e.load(32, get(REC), RECORD_PLAIN)),
+    e.br('resolve', e.pure('i32.eqz', [get(REC)])),
+    e.br('resolve', e.ltU(get(FUEL), instructionsLeft())),
+    e.setLocal(FUEL, e.sub(get(FUEL), instructionsLeft())),
+    e.setLocal(PC, get(REC)),
+    e.br('next'),
+  ];
   const region: Expr[] = [
     refund(),
     e.setLocal(REC, get(PC)),
-    e.loop(
-      'chain',
-      e.block(null, [
-        e.setLocal(ENTRY, e.shl(e.load(16, get(REC), RECORD_ENTRY), e.i32(4))),
-        e.unlikely(
-          e.ltU(get(FUEL), e.and(regionEntry(12), e.i32(L.REGION_NEED_MASK))),
-          e.block(null, [
-            e.setLocal(EIP, e.add(get(BASE), e.load(16, get(REC), RECORD_OFFSET))),
-            e.br('resolve'),
-          ]),
-        ),
-        setSlot(L.FUEL, get(FUEL)),
-        setSlot(L.CODE_CHANGED, e.i32(0)),
-        setSlot(L.REGION_ENTRIES, e.add(slot(L.REGION_ENTRIES), e.i32(1))),
-        e.setLocal(
-          REC,
-          e.callIndirect(
-            L.REGION_TABLE,
-            regionEntry(0),
-            [regionEntry(4), regionEntry(8), regionEntry(12)],
-            ['i32', 'i32', 'i32'],
-            'i32',
-          ),
-        ),
-        e.br('called', get(REC)),
-        // It goes on at EIP: often in another region.
-        e.setLocal(FUEL, slot(L.FUEL)),
-        e.setLocal(TLB, slot(L.TLB_BASE)),
-        e.setLocal(EIP, slot(S.EIP)),
-        e.setLocal(ENTRY, executionEntry(get(EIP))),
-        e.br('called', e.ne(e.load(32, get(ENTRY), L.TLB_DATA_BYTES), e.and(get(EIP), e.i32(-4096)))),
-        e.setLocal(
-          REC,
-          e.load(
-            32,
-            e.add(
-              e.load(32, get(ENTRY), L.TLB_DATA_BYTES + 4),
-              e.shl(e.and(get(EIP), e.i32(4095)), e.i32(2)),
-            ),
-          ),
-        ),
-        e.if(
-          get(REC),
-          e.if(
-            e.eq(e.load(16, get(REC), RECORD_HANDLER), e.i32(HANDLER.region)),
-            e.block(null, [
-              e.setLocal(BASE, e.and(get(EIP), e.i32(-4096))),
-              setSlot(L.PAGE_BASE, get(BASE)),
-              e.br('chain'),
-            ]),
-          ),
-        ),
-        e.setLocal(REC, e.i32(RETURNS.lookup)),
-      ]),
-    ),
-    e.br('called'),
+    e.block('short', [e.loop('chain', e.block(null, chain))]),
+    ...short,
   ];
   const bodies = [resume, cross, region, ...makeBodies(locals)];
   if (bodies.length !== hotCount + HANDLER.first) throw new Error('handler numbering');

@@ -35,6 +35,10 @@ export const CODE_CHANGED = RUNTIME + 44;
 /** Regions entered, for statistics. */
 export const REGION_ENTRIES = RUNTIME + 48;
 
+/** Transitions from region to region. One of TRANSITION_SAMPLE (a power of 2) is told to the import `transition`. */
+export const TRANSITIONS = RUNTIME + 52;
+export const TRANSITION_SAMPLE = 2048;
+
 /** Ways out of regions, counted: dwords in this order from REGION_EXITS on. */
 export const REGION_EXIT_CAUSES = ['direct jump', 'other page', 'no entry', 'fuel'] as const;
 export type RegionExitCause = (typeof REGION_EXIT_CAUSES)[number];
@@ -136,6 +140,8 @@ export const IMPORTS = {
   clock: { params: ['i32'], result: 'i64' },
   /** (record) → its block has become hot. The record may be a region's when this returns. */
   hot: { params: ['i32'], result: 'void' },
+  /** (entry left from, entry gone to): a sample of the transitions from region to region. */
+  transition: { params: ['i32', 'i32'], result: 'void' },
   /** Segments are no longer flat: records have to be decoded anew. */
   segments_not_flat: { params: [], result: 'void' },
 } as const;

@@ -16,6 +16,8 @@ export const RECORD_FIELDS = 5;
 
 /** Of `region` records: the entry's number among all installed ones. */
 export const RECORD_ENTRY = 6;
+/** Of those that a code map names: the first record of the block as instructions, for small budgets; 0 = not made. */
+export const RECORD_PLAIN = 8;
 /** In front of a block's first record: a dword that counts down how often the block was entered. */
 export const RECORD_HEAT = -4;
 
@@ -39,7 +41,7 @@ export const HANDLER = {
 export const RETURNS = { lookup: 0, exit: -1, resolve: -2, left: -3 } as const;
 
 /** Bytes of the region record. */
-export const REGION_RECORD_BYTES = 8;
+export const REGION_RECORD_BYTES = 12;
 /** Bytes of the two special records. */
 export const RESUME_BYTES = 8;
 export const CROSS_BYTES = 12;

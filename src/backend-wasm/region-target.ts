@@ -177,7 +177,14 @@ export class RegionTarget implements Target {
     const out = [e.setLocal(R.EIP, eip), ...charge(e, this.atEnd)];
     if (kind === 3) {
       const stop = e.call(L.MODE_CHANGED, [], 'i32');
-      out.push(e.if(stop, e.setLocal(R.RESULT, e.i32(RETURNS.resolve))), e.br('leave'));
+      const slot = (at: number): Expr => e.load(32, e.i32(0), at);
+      out.push(
+        e.unlikely(stop, e.block(null, [e.setLocal(R.RESULT, e.i32(RETURNS.resolve)), e.br('leave')])),
+        // At another privilege, or with other segments, this is not the code to go on with.
+        e.br('leave', e.ne(slot(L.TLB_BASE), this.local(R.TLB))),
+        e.br('leave', slot(L.CODE_CHANGED)),
+        e.br('indirect'),
+      );
     } else {
       out.push(...this.ifChanged(() => this.local(R.EIP), 0), e.br('indirect'));
     }

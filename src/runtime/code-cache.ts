@@ -21,6 +21,7 @@ import {
   RECORD_HEAT,
   RECORD_LEFT,
   RECORD_OFFSET,
+  RECORD_PLAIN,
   REGION_RECORD_BYTES,
   RESUME_BYTES,
 } from '../backend-wasm/record.js';
@@ -279,23 +280,28 @@ export class CodeCache {
     // What the region needs it charges itself.
     this.header(entry, HANDLER.region, offset, 0);
     data.setUint16(entry + RECORD_ENTRY, id, true);
+    i32[(entry + RECORD_PLAIN) >> 2] = 0;
     this.nextRecord = entry + REGION_RECORD_BYTES;
     page.blocks.push(entry, this.nextRecord);
     i32[at] = entry;
     page.regions.set(offset, { record, handler, entry, owner });
   }
 
+  isRegion(record: number): boolean {
+    return this.memory.data.getUint16(record + RECORD_HANDLER, true) === HANDLER.region;
+  }
+
   /** Instructions that have to be affordable to start at a block's first record. */
   needOf(record: number): number {
     const { data, i32, u8 } = this.memory;
-    if (data.getUint16(record + RECORD_HANDLER, true) !== HANDLER.region) return u8[record + RECORD_LEFT]!;
+    if (!this.isRegion(record)) return u8[record + RECORD_LEFT]!;
     const entry = data.getUint16(record + RECORD_ENTRY, true);
     return i32[(L.REGION_ENTRY_TABLE + entry * L.REGION_ENTRY_BYTES + 12) >> 2]! & L.REGION_NEED_MASK;
   }
 
-  /** Lets a block become hot once more. */
-  reheat(record: number): void {
-    this.memory.i32[(record + RECORD_HEAT) >> 2] = this.heatThreshold;
+  /** Lets a block become hot once more, after `times` times the usual. */
+  reheat(record: number, times = 1): void {
+    this.memory.i32[(record + RECORD_HEAT) >> 2] = times * this.heatThreshold;
   }
 
   /** The block at `offset`, if there is one, is being translated: it need not become hot again soon. */
@@ -339,6 +345,32 @@ export class CodeCache {
   /** Region `owner` is no more. */
   unmarkLines({ pfn }: CodePageView, owner: number): void {
     this.lines.removeRegion(pfn, owner);
+  }
+
+  /**
+   * The block of a region record that `block` gave for the same place, as instructions: for budgets that the region is
+   * too much for. Undefined if there is no room for it.
+   */
+  plain(
+    record: number,
+    physical: number,
+    linear: number,
+    flat: boolean,
+    user: boolean,
+  ): number | FetchFault | undefined {
+    const { i32 } = this.memory;
+    const at = (record + RECORD_PLAIN) >> 2;
+    if (i32[at] !== 0) return i32[at]!;
+    if (!this.hasRoom(64 * MAX_BLOCK)) return undefined;
+    const page = this.page(physical >>> 12);
+    const first = this.allocate(page);
+    i32[(first + RECORD_HEAT) >> 2] = NEVER_HOT;
+    const end = this.build(first, physical, linear, flat, user, MAX_BLOCK, page);
+    if (typeof end !== 'number') return end;
+    this.nextRecord = end;
+    page.blocks.push(first, end);
+    i32[at] = first;
+    return first;
   }
 
   /** A block of at most `limit` instructions that is used once. The whole block was found before. */

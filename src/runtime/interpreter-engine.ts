@@ -14,7 +14,8 @@ import { MachineMemory } from './machine-memory.js';
 import { GuestMmu } from './mmu.js';
 import { segmentsAreFlat } from './mode.js';
 import { PunctualTranslator } from './punctual-translator.js';
-import { RegionCache, type RegionLimits, snapshot } from './region-cache.js';
+import { type Region, RegionCache, type RegionLimits, snapshot } from './region-cache.js';
+import { merge, TransitionSamples } from './region-merging.js';
 import { Refusals } from './refusals.js';
 import { errorFacts, regionName, regionsOnStack, TranslatorBug } from './translator-bug.js';
 import type { RegionOrigin, Translation, TranslationRequest } from './translator.js';
@@ -34,8 +35,16 @@ export interface InterpreterModule {
 /** Which tiers run: `interp` the interpreter alone; `jit` every block as a region from its first run; `auto` hot ones. */
 export type Tiers = 'interp' | 'jit' | 'auto';
 
-/** Entries of a block before it is translated. */
-const HEAT: Readonly<Record<Tiers, number>> = { interp: 0x7fffffff, jit: 1, auto: 30000 };
+/**
+ * Entries of a block before it is translated. With `auto` there are twice as many more to come, and soon: what gets as
+ * far by and by, as most of a kernel does, is not worth the time that the translation takes of the machine.
+ */
+const HEAT: Readonly<Record<Tiers, number>> = { interp: 0x7fffffff, jit: 1, auto: 10_000 };
+const MORE_HEAT = 2;
+/** How soon, in guest instructions. */
+const SOON = 20_000_000;
+/** Blocks that are remembered between the steps. */
+const MOST_HEATING = 100_000;
 /**
  * Code lookups in JavaScript before a run ends early, about half a millisecond of them: a guest that changes its code
  * all the time is a thousand times slower than what its owner takes for its speed.
@@ -83,6 +92,13 @@ export class InterpreterEngine implements Engine {
   private translations = 0;
   private translationMilliseconds = 0;
   private workerMilliseconds = 0;
+  /** Instruction counts at which blocks, by their first record, came to the first of two steps of heat. */
+  private readonly heating = new Map<number, number>();
+  private readonly inTwoSteps: boolean;
+  private readonly samples = new TransitionSamples();
+  /** Regions that are being merged. */
+  private readonly merging = new Set<Region>();
+  private merges = 0;
   /** First records of the blocks whose regions are being translated. */
   private readonly underTranslation = new Set<number>();
   readonly refusals = new Refusals();
@@ -105,6 +121,7 @@ export class InterpreterEngine implements Engine {
     this.symbolOf = options.symbolOf;
     this.tiers = options.tiers ?? 'interp';
     this.heat = options.heat ?? HEAT[this.tiers];
+    this.inTwoSteps = this.tiers === 'auto' && options.heat === undefined;
     const translator = options.translator ?? TRANSLATOR;
     this.background = options.punctual
       ? new PunctualTranslator(translator, () => this.instructions)
@@ -122,6 +139,7 @@ export class InterpreterEngine implements Engine {
       code_written: (address: number, length: number) => this.code.written(address >>> 0, length),
       clock: (left: number) => this.clock(this.budgetEnd - left),
       hot: (record: number) => this.hot(record),
+      transition: (from: number, to: number) => this.transition(from, to),
       segments_not_flat: () => this.setFlat(false),
     };
     const { exports } = new WebAssembly.Instance(options.interpreter.module, { env });
@@ -238,11 +256,14 @@ export class InterpreterEngine implements Engine {
       const physical = this.mmu.translate(linear, false, user);
       if (physical < 0) return this.fetchFault(linear);
       this.setSlot(L.PAGE_BASE, eip - (linear & 0xfff));
-      let record = code.block(physical, linear, flat, user);
+      const record = code.block(physical, linear, flat, user);
       if (typeof record !== 'number') return this.fetchFault(record.address);
-      if (code.needOf(record) > fuel) record = code.scratch(physical, linear, flat, user, fuel);
-      if (typeof record !== 'number') return this.fetchFault(record.address);
-      return record;
+      if (code.needOf(record) <= fuel) return record;
+      let short = code.isRegion(record) ? code.plain(record, physical, linear, flat, user) : undefined;
+      if (short === undefined || (typeof short === 'number' && code.needOf(short) > fuel))
+        short = code.scratch(physical, linear, flat, user, fuel);
+      if (typeof short !== 'number') return this.fetchFault(short.address);
+      return short;
     } catch (error) {
       if (error instanceof BadPageTable) return this.exit(LEAVE.badPageTable, error.address, error.entry);
       throw error;
@@ -261,6 +282,7 @@ export class InterpreterEngine implements Engine {
       this.code.reheat(record);
       return;
     }
+    if (this.inTwoSteps && !this.isHotSoon(record)) return;
     const from = performance.now();
     const linear = (this.slot(L.PAGE_BASE) + this.cpu.get(CODE_BASE)) >>> 0;
     const known = new Map<number, CodePageView>();
@@ -303,7 +325,7 @@ export class InterpreterEngine implements Engine {
       name: regionName(eip, this.symbolOf?.(eip >>> 0)),
       linear,
       start,
-      heat: this.code.heatOf(first),
+      heat: this.code.heatOf(first) * (this.inTwoSteps ? 1 + MORE_HEAT : 1),
       instructions: this.instructions,
     };
     this.translations++;
@@ -312,15 +334,69 @@ export class InterpreterEngine implements Engine {
     if (this.tiers === 'jit') this.background.finish();
   }
 
+  /** A block has come to its heat: whether that was the second step, and soon enough after the first. */
+  private isHotSoon(record: number): boolean {
+    const since = this.heating.get(record);
+    const now = this.instructions;
+    if (since !== undefined && now - since <= SOON) {
+      this.heating.delete(record);
+      return true;
+    }
+    if (this.heating.size >= MOST_HEATING) this.heating.clear();
+    this.heating.set(record, now);
+    this.code.reheat(record, MORE_HEAT);
+    return false;
+  }
+
+  /** Import `transition`: one of many transitions from region to region. */
+  private transition(from: number, to: number): void {
+    if (this.tiers !== 'auto' || this.background.full) return;
+    const a = this.regions.ofEntry(from);
+    const b = this.regions.ofEntry(to);
+    if (a === undefined || b === undefined || a === b || this.merging.has(a) || this.merging.has(b)) return;
+    // Between kernel and user code there are no jumps.
+    const { kernelAddress } = this.mmu;
+    if (a.origin.linear >= kernelAddress !== b.origin.linear >= kernelAddress) return;
+    if (!this.samples.note(a.slot, b.slot, this.instructions)) return;
+    const merger = merge(a, b);
+    if (merger === undefined) return;
+    this.merges++;
+    this.merging.add(a);
+    this.merging.add(b);
+    const done = (): void => {
+      this.merging.delete(a);
+      this.merging.delete(b);
+    };
+    this.request(merger.origin, merger.pages, done, () => {
+      a.drop();
+      b.drop();
+    });
+  }
+
   private translate(record: number, origin: RegionOrigin, pages: ReadonlyMap<number, CodePageView>): void {
+    this.underTranslation.add(record);
+    this.request(origin, pages, () => this.underTranslation.delete(record));
+    for (const place of origin.leaders) this.code.cool(pages.get(pageOf(place))!, place & 0xfff);
+  }
+
+  /**
+   * Asks for a translation, and installs it when it comes, unless what it was made from has changed.
+   * @param done when the answer is there, whatever it is
+   * @param replacing before it is installed
+   */
+  private request(
+    origin: RegionOrigin,
+    pages: ReadonlyMap<number, CodePageView>,
+    done: () => void,
+    replacing?: () => void,
+  ): void {
     const { leaders, entries, name } = origin;
     const request: TranslationRequest = { leaders, entries, name, pages: snapshot(this.memory, pages) };
-    this.underTranslation.add(record);
     // A page that is written meanwhile makes the result worthless.
     let stale = false;
     const dropped = (): void => void (stale = true);
     this.background.request(request, ({ translation, module, spent, error }) => {
-      this.underTranslation.delete(record);
+      done();
       this.workerMilliseconds += spent;
       for (const page of pages.values()) page.onDrop.delete(dropped);
       if (error) throw new TranslatorBug('translating', error, [{ origin, request }], this);
@@ -328,11 +404,13 @@ export class InterpreterEngine implements Engine {
       if (stale || (translation && this.hasChanged(pages, request, translation)))
         this.refusals.note('page was written meanwhile', physical);
       else if (!translation) this.refusals.note('no decodable instruction', physical);
-      else if (!this.install(pages, translation, origin, module))
-        this.refusals.note('no room for records', physical);
+      else {
+        replacing?.();
+        if (!this.install(pages, translation, origin, module))
+          this.refusals.note('no room for records', physical);
+      }
     });
     for (const page of pages.values()) page.onDrop.add(dropped);
-    for (const place of leaders) this.code.cool(pages.get(pageOf(place))!, place & 0xfff);
   }
 
   /** Whether bytes that a translation was made from are not what they were when it was asked for. */
@@ -406,7 +484,9 @@ export class InterpreterEngine implements Engine {
       'regions dropped': counts.dropped,
       'regions live': this.regions.size,
       'region bytes live': this.regions.bytes,
+      'regions merged': this.merges,
       'regions entered': this.slot(L.REGION_ENTRIES) >>> 0,
+      'transitions from region to region': this.slot(L.TRANSITIONS) >>> 0,
     };
     L.REGION_EXIT_CAUSES.forEach((cause, i) => {
       const count = this.slot(L.REGION_EXITS + 4 * i) >>> 0;

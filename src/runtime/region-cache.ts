@@ -30,6 +30,8 @@ export interface Region {
   readonly rows: ByteRange;
   readonly map: ByteRange;
   readonly bytes: number;
+  /** Guest instructions in it. */
+  readonly instructions: number;
   /** By entry number; `place` as in `RegionOutline`. */
   readonly entries: readonly {
     readonly page: CodePageView;
@@ -132,9 +134,12 @@ export class RegionCache {
       pagesByDelta: pages,
       slot,
       bytes: translation.wasm.length,
+      instructions: translation.instructions,
       entries: placed,
       pages: [...translation.lines.keys()].map((delta) => pages.get(delta)!),
-      drop: () => void this.live.delete(slot),
+      drop: () => {
+        if (this.live.peek(slot) === installed) this.live.delete(slot);
+      },
     };
     entries.forEach(({ place, need }, i) => {
       const { page, offset } = placed[i]!;
@@ -173,6 +178,11 @@ export class RegionCache {
   requestOf({ origin, pagesByDelta }: Region): TranslationRequest {
     const { leaders, entries, name } = origin;
     return { leaders, entries, name, pages: snapshot(this.memory, pagesByDelta) };
+  }
+
+  /** The region that an entry number belongs to. */
+  ofEntry(entry: number): Region | undefined {
+    return this.live.get(this.memory.i32[(L.REGION_ENTRY_TABLE + entry * L.REGION_ENTRY_BYTES) >> 2]!);
   }
 
   /** All regions, the last used first. */

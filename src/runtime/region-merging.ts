@@ -1,0 +1,68 @@
+/**
+ * Regions that often hand over to each other become one: calls, returns and computed jumps between them are then jumps
+ * inside a function. Which do is found by sampling.
+ */
+import type { CodePageView } from './code-cache.js';
+import type { Region } from './region-cache.js';
+import type { RegionOrigin } from './translator.js';
+
+/** Samples of the same two regions after which they are merged. */
+const SAMPLES_TO_MERGE = 3;
+/** They have to come within so many guest instructions. */
+const SOON = 30_000_000;
+/** Most guest instructions in a merged region: V8 compiles larger functions slowly, and not well. */
+const MOST_INSTRUCTIONS = 900;
+/** Most guest pages in one. */
+const MOST_PAGES = 24;
+/** Pairs that are remembered; then counting starts afresh. */
+const MOST_PAIRS = 4096;
+const PAGE = 4096;
+
+/** What to translate instead of two regions. */
+export interface Merger {
+  readonly origin: RegionOrigin;
+  readonly pages: ReadonlyMap<number, CodePageView>;
+}
+
+/** Counts samples of pairs. */
+export class TransitionSamples {
+  private readonly counts = new Map<number, number>();
+  private since = 0;
+
+  /**
+   * Notes a transition between the regions in two table slots after so many instructions; true if it was seen often
+   * enough.
+   */
+  note(from: number, to: number, instructions: number): boolean {
+    if (instructions - this.since > SOON || this.counts.size >= MOST_PAIRS) {
+      this.counts.clear();
+      this.since = instructions;
+    }
+    const [a, b] = from < to ? [from, to] : [to, from];
+    const key = a * 0x10000 + b;
+    const count = (this.counts.get(key) ?? 0) + 1;
+    this.counts.set(key, count);
+    if (count < SAMPLES_TO_MERGE) return false;
+    this.counts.delete(key);
+    return true;
+  }
+}
+
+/** Both regions as one, seen from the first; undefined if it would be too large, or their pages contradict. */
+export function merge(a: Region, b: Region): Merger | undefined {
+  if (a.instructions + b.instructions > MOST_INSTRUCTIONS) return undefined;
+  const shift = (b.origin.linear - a.origin.linear) | 0;
+  const pages = new Map(a.pagesByDelta);
+  for (const [delta, page] of b.pagesByDelta) {
+    const here = delta + shift / PAGE;
+    if ((pages.get(here) ?? page) !== page) return undefined;
+    pages.set(here, page);
+  }
+  if (pages.size > MOST_PAGES) return undefined;
+  const both = (mine: readonly number[], other: readonly number[]): number[] => [
+    ...new Set([...mine, ...other.map((place) => place + shift)]),
+  ];
+  const leaders = both(a.origin.leaders, b.origin.leaders).sort((x, y) => x - y);
+  const entries = both(a.origin.entries, b.origin.entries);
+  return { origin: { ...a.origin, leaders, entries }, pages };
+}
