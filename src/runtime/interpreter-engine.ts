@@ -43,6 +43,11 @@ const HEAT: Readonly<Record<Tiers, number>> = { interp: 0x7fffffff, jit: 1, auto
 const MORE_HEAT = 2;
 /** How soon, in guest instructions. */
 const SOON = 20_000_000;
+/**
+ * Guest instructions before `auto` starts its worker: while V8 still optimises the interpreter, a worker that loads
+ * Binaryen beside it costs the guest a processor.
+ */
+const WARM_UP = 100_000_000;
 /** Blocks that are remembered between the steps. */
 const MOST_HEATING = 100_000;
 /**
@@ -95,6 +100,8 @@ export class InterpreterEngine implements Engine {
   /** Instruction counts at which blocks, by their first record, came to the first of two steps of heat. */
   private readonly heating = new Map<number, number>();
   private readonly inTwoSteps: boolean;
+  /** Nothing is translated before so many instructions. */
+  private readonly warmUp: number;
   private readonly samples = new TransitionSamples();
   /** Regions that are being merged. */
   private readonly merging = new Set<Region>();
@@ -121,6 +128,8 @@ export class InterpreterEngine implements Engine {
     this.symbolOf = options.symbolOf;
     this.tiers = options.tiers ?? 'interp';
     this.heat = options.heat ?? HEAT[this.tiers];
+    // Where runs have to be the same again nobody's time counts.
+    this.warmUp = options.punctual ? 0 : WARM_UP;
     this.inTwoSteps = this.tiers === 'auto' && options.heat === undefined;
     const translator = options.translator ?? TRANSLATOR;
     this.background = options.punctual
@@ -132,7 +141,6 @@ export class InterpreterEngine implements Engine {
     this.code = new CodeCache(this.memory, this.mmu, options.interpreter.forms, options.interpreter.pairs);
     this.code.heatThreshold = this.heat;
     if (this.tiers !== 'interp') heedBranchHints();
-    if (this.tiers === 'auto') this.background.prepare();
     const env = {
       memory: this.memory.wasm,
       resolve: () => this.resolve(),
@@ -186,6 +194,7 @@ export class InterpreterEngine implements Engine {
       this.attention = false;
       return LEAVE.attention;
     }
+    if (this.tiers === 'auto' && this.instructions >= this.warmUp) this.background.prepare();
     this.background.poll();
     this.mmu.selectTlb();
     this.resolves = 0;
@@ -338,7 +347,7 @@ export class InterpreterEngine implements Engine {
   private isHotSoon(record: number): boolean {
     const since = this.heating.get(record);
     const now = this.instructions;
-    if (since !== undefined && now - since <= SOON) {
+    if (now >= this.warmUp && since !== undefined && now - since <= SOON) {
       this.heating.delete(record);
       return true;
     }
