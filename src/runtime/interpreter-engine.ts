@@ -47,7 +47,7 @@ const SOON = 20_000_000;
  * Guest instructions before `auto` starts its worker: while V8 still optimises the interpreter, a worker that loads
  * Binaryen beside it costs the guest a processor.
  */
-const WARM_UP = 100_000_000;
+const WARM_UP = 60_000_000;
 /** Blocks that are remembered between the steps. */
 const MOST_HEATING = 100_000;
 /**
