@@ -7,12 +7,13 @@
  */
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { EngineKind } from '../runtime/create-engine.js';
 import type { Engine } from '../runtime/engine.js';
+import type { EngineKind } from '../runtime/engine-kind.js';
 import { RealtimeClock, VirtualClock, DEFAULT_VIRTUAL_EPOCH_MS, type Clock } from '../lguest/clock.js';
 import type { HostEvent } from '../lguest/core.js';
 import { GuestDeath, hex } from '../lguest/death.js';
 import { packageRoot } from '../runtime/load-interpreter.js';
+import { prepareEngine } from '../runtime/prepare-engine.js';
 import { ConsoleInput } from './console-input.js';
 import type { Device } from './device.js';
 import { layoutDevices, type BusLayout } from './device-bus.js';
@@ -154,6 +155,7 @@ export class Machine {
 
   /** Reads and checks everything; no instruction is executed yet. Throws `UserError`. */
   constructor(private readonly options: MachineOptions = {}) {
+    prepareEngine(options.engine ?? 'interp');
     const { load, kernelFile } = readLoad(options);
     this.load = load;
     this.symbolSource = symbolSource(options.symbols, kernelFile);

@@ -1,14 +1,16 @@
 #!/usr/bin/env node
-/** The `lguest` command: options, terminal, signals and exit status around a `Machine`. */
+/**
+ * The `lguest` command: options, terminal, signals and exit status around a `Machine`. Modules that take long to load come
+ * when they are needed: help and complaints do without, and the translator's worker loads meanwhile.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../runtime/load-interpreter.js';
-import { bugReport, writeReport } from './bug-report.js';
-import { COMPARE, runCompare } from './compare-command.js';
+import { prepareEngine } from '../runtime/prepare-engine.js';
 import { ConsoleOutput } from './console-output.js';
-import { EXPLAIN, Explanation } from './explain-command.js';
 import { EXIT_STATUS, UserError } from './errors.js';
-import { Machine, oneLine, type MachineExit } from './machine.js';
+import type { Explanation } from './explain-command.js';
+import type { Machine, MachineExit } from './machine.js';
 import { parseCommandLine, type LaunchOptions } from './options.js';
 import { statsJson, statsText } from './stats.js';
 import { Terminal } from './terminal.js';
@@ -28,6 +30,8 @@ let guestState = (): string => 'no guest yet';
 
 /** Runs a machine on this process's terminal. Returns the exit status. */
 async function launch(options: LaunchOptions, explanation?: Explanation): Promise<number> {
+  prepareEngine(options.engine ?? 'interp');
+  const { Machine } = await import('./machine.js');
   let status: number | undefined;
   let machine: Machine | undefined;
   const output = new ConsoleOutput(1, () => {
@@ -87,6 +91,7 @@ async function launch(options: LaunchOptions, explanation?: Explanation): Promis
 
 /** `lguest compare`. Returns the exit status. */
 async function launchCompare(argv: readonly string[]): Promise<number> {
+  const { COMPARE, runCompare } = await import('./compare-command.js');
   const options = parseCommandLine(argv, packageVersion(), COMPARE);
   if ('information' in options) {
     process.stdout.write(options.information);
@@ -115,6 +120,8 @@ function tell(exit: MachineExit, options: LaunchOptions): void {
 
 /** One line, and a file with all the rest. */
 async function reportBug(error: unknown): Promise<void> {
+  const { bugReport, writeReport } = await import('./bug-report.js');
+  const { oneLine } = await import('./machine.js');
   const text = await bugReport(error, { argv: process.argv.slice(2), guestState: guestState() });
   const path = writeReport(text);
   const what = oneLine(error instanceof Error ? error.message : String(error));
@@ -128,15 +135,15 @@ async function reportBug(error: unknown): Promise<void> {
 async function main(argv: readonly string[]): Promise<number> {
   try {
     if (argv[0] === 'compare') return await launchCompare(argv.slice(1));
-    const explains = argv[0] === 'explain';
-    const options = explains
-      ? parseCommandLine(argv.slice(1), packageVersion(), EXPLAIN)
+    const explain = argv[0] === 'explain' ? await import('./explain-command.js') : undefined;
+    const options = explain
+      ? parseCommandLine(argv.slice(1), packageVersion(), explain.EXPLAIN)
       : parseCommandLine(argv, packageVersion());
     if ('information' in options) {
       process.stdout.write(options.information);
       return EXIT_STATUS.clean;
     }
-    return await launch(options, explains ? new Explanation(options) : undefined);
+    return await launch(options, explain && new explain.Explanation(options));
   } catch (error) {
     if (error instanceof UserError) {
       process.stderr.write(`lguest: ${error.message}\n`);

@@ -1,6 +1,6 @@
 /** The command line's options, described once; the parser and `--help` are made from this table. */
 import { Command, CommanderError, Option } from 'commander';
-import { ENGINE_KINDS, type EngineKind } from '../runtime/create-engine.js';
+import { ENGINE_KINDS, type EngineKind } from '../runtime/engine-kind.js';
 import { EXIT_STATUS, UserError } from './errors.js';
 import type { DiskOption } from './machine.js';
 import type { Unpack } from './load-bzimage.js';

@@ -102,3 +102,6 @@ export class BackgroundTranslator implements TranslationService {
     }
   }
 }
+
+/** One worker for all machines of the process: a guest that restarts over and over must not leave workers behind. */
+export const SHARED_TRANSLATOR = new BackgroundTranslator();

@@ -1,13 +1,11 @@
 /** Makes the engine of a machine. */
 import type { Engine } from './engine.js';
-import { InterpreterEngine, type TierOptions, type Tiers } from './interpreter-engine.js';
+import type { EngineKind } from './engine-kind.js';
+import { InterpreterEngine, type TierOptions } from './interpreter-engine.js';
 import { loadInterpreter } from './load-interpreter.js';
 import { ReferenceEngine } from './reference-engine.js';
 
-export type EngineKind = Tiers | 'reference';
-
-/** All of them, for those who let a user choose. */
-export const ENGINE_KINDS: readonly EngineKind[] = ['interp', 'jit', 'auto', 'reference'];
+export { ENGINE_KINDS, type EngineKind } from './engine-kind.js';
 
 export interface EngineOptions extends TierOptions {
   /** Bytes of guest RAM: 4096 .. 2 GiB, a multiple of 4096. */

@@ -5,7 +5,7 @@ import { outline, pageOf } from '../frontend-x86/discover.js';
 import type { InterpreterForm, InterpreterPair } from '../backend-wasm/interpreter.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import { HANDLER, RECORD_OFFSET } from '../backend-wasm/record.js';
-import { BackgroundTranslator, type TranslationService } from './background.js';
+import { SHARED_TRANSLATOR, type TranslationService } from './background.js';
 import { CODE_BASE, CodeCache, type CodePageView } from './code-cache.js';
 import { sameLines } from './code-lines.js';
 import { CpuState } from './cpu.js';
@@ -61,8 +61,6 @@ const MOST_RESOLVES = 256;
  */
 const REGION_INSTRUCTIONS: Readonly<Record<Tiers, number>> = { interp: 0, jit: 60, auto: 300 };
 
-/** One worker for all machines of the process: a guest that restarts over and over must not leave workers behind. */
-const TRANSLATOR = new BackgroundTranslator();
 /** Guest pages that a region may span. */
 const REGION_PAGES = 16;
 
@@ -131,7 +129,7 @@ export class InterpreterEngine implements Engine {
     // Where runs have to be the same again nobody's time counts.
     this.warmUp = options.punctual ? 0 : WARM_UP;
     this.inTwoSteps = this.tiers === 'auto' && options.heat === undefined;
-    const translator = options.translator ?? TRANSLATOR;
+    const translator = options.translator ?? SHARED_TRANSLATOR;
     this.background = options.punctual
       ? new PunctualTranslator(translator, () => this.instructions)
       : translator;

@@ -1,0 +1,7 @@
+/** The kinds of engines there are. */
+import type { Tiers } from './interpreter-engine.js';
+
+export type EngineKind = Tiers | 'reference';
+
+/** All of them, for those who let a user choose. */
+export const ENGINE_KINDS: readonly EngineKind[] = ['interp', 'jit', 'auto', 'reference'];
