@@ -2,6 +2,7 @@
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { type ErrorFacts, errorFacts } from './translator-bug.js';
 import { translate, type Translation, type TranslationRequest } from './translator.js';
+import { WARM_UP } from './warm-up.js';
 
 /** What the worker is started with. */
 export interface WorkerSetup {
@@ -48,7 +49,8 @@ process.on('exit', () => {
 /** Requests that have come and are not answered. */
 const pending: WorkerRequest[] = [];
 
-port.on('message', (first: WorkerRequest) => {
+/** Answers a request and those that come meanwhile. */
+function serve(first: WorkerRequest): void {
   pending.push(first);
   for (;;) {
     // What became hot last is what runs now: the newest request is the first to be served.
@@ -60,4 +62,10 @@ port.on('message', (first: WorkerRequest) => {
     Atomics.add(answered, 0, 1);
     Atomics.notify(answered, 0);
   }
-});
+}
+
+// While nobody waits V8 gets to know the translator. An error in that comes again with the first request, and is told there.
+const early = receiveMessageOnPort(port);
+if (early) serve(early.message as WorkerRequest);
+else answer({ id: -1, request: WARM_UP });
+port.on('message', serve);
