@@ -1,81 +1,60 @@
 /** Time from the command to the prompt: the default guest, and Linux beside other emulators. */
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import type { ChildProcess } from 'node:child_process';
-import { COMMAND, isInstalled, median, ROUNDS, table, timeToMarker, type Program } from './measure.js';
+import {
+  absent,
+  emulators,
+  lguest,
+  lguestBoot,
+  OTHER_EMULATORS,
+  type Boot,
+  type Emulators,
+  type LinuxGuest,
+} from './contestants.js';
+import { median, ROUNDS, runToMarker, table, type Program } from './measure.js';
 
 const MEBIBYTES = 64;
 const LARGE_MEBIBYTES = 128;
 const DEFAULT_PROMPT = 'lguest> ';
 /** Printed by the initrd's init just before its shell. */
-export const LINUX_MARKER = 'LGUEST-READY';
+const LINUX_MARKER = 'LGUEST-READY';
 /** The shell has drawn its prompt, and what can be written back has been. */
 const SETTLED_MILLISECONDS = 1000;
 
-const QEMU = 'qemu-system-i386';
-const QEMU_COMMAND = `exec ${QEMU} -accel tcg -m ${MEBIBYTES} -kernel {kernel} -initrd {initrd} -append console=ttyS0 -nographic -no-reboot -nic none -monitor none -serial stdio`;
-
-export interface LinuxGuest {
-  name: string;
-  kernel: string;
-  initrd: string;
-}
-
-/** The Linux guest in the folder that LGUEST_GUESTS names; undefined if there is none. */
-export function linuxGuest(initrd: string): LinuxGuest | undefined {
-  const folder = process.env['LGUEST_GUESTS'] ?? '';
-  const guest = { name: 'Linux 3.10', kernel: join(folder, '3.10', 'bzImage'), initrd: join(folder, initrd) };
-  return folder && existsSync(guest.kernel) && existsSync(guest.initrd) ? guest : undefined;
-}
-
-const lguest = (...args: string[]): Program => [process.execPath, COMMAND, ...args];
-
-/** A shell command with {kernel} and {initrd}; `exec` so that ending the shell ends the emulator. */
-function emulator(command: string, { kernel, initrd }: LinuxGuest): Program {
-  return ['sh', '-c', command.replaceAll('{kernel}', kernel).replaceAll('{initrd}', initrd)];
-}
-
-/** What boots the guest, by name. Other emulators: environment variables BENCH_V86 and BENCH_QEMU. */
-function contestants(guest: LinuxGuest, engines: readonly string[]): Map<string, Program> {
+/** What boots the guest, by name, and which other emulators do not. */
+function contestants(guest: LinuxGuest, engines: readonly string[]): Emulators {
+  const boot: Boot = { guest, mebibytes: MEBIBYTES, marker: LINUX_MARKER, words: '' };
+  const { programs: others, missing } = emulators(boot);
   const programs = new Map<string, Program>();
   for (const engine of engines)
     for (const unpack of ['host', 'guest'])
       programs.set(
         `${engine}, unpacked by the ${unpack}`,
-        lguest(
-          `--engine=${engine}`,
-          `--unpack=${unpack}`,
-          `--initrd=${guest.initrd}`,
-          String(MEBIBYTES),
-          guest.kernel,
-        ),
+        lguestBoot(boot, `--engine=${engine}`, `--unpack=${unpack}`),
       );
-  const v86 = process.env['BENCH_V86'];
-  if (v86) programs.set('v86', emulator(v86, guest));
-  const qemu = process.env['BENCH_QEMU'] ?? (isInstalled(QEMU) ? QEMU_COMMAND : undefined);
-  if (qemu) programs.set('QEMU TCG', emulator(qemu, guest));
-  return programs;
+  return { programs: new Map([...programs, ...others]), missing };
 }
 
 /** Boots the guest on everything there is, alternating, and returns the report. */
 export async function benchBoot(guest: LinuxGuest, engines: readonly string[]): Promise<string> {
-  const programs = contestants(guest, engines);
+  const { programs, missing } = contestants(guest, engines);
   const times = new Map<string, number[]>([...programs.keys()].map((name) => [name, []]));
   for (let round = 0; round < ROUNDS; round++)
-    for (const [name, program] of programs) times.get(name)!.push(await timeToMarker(program, LINUX_MARKER));
+    for (const [name, program] of programs)
+      times.get(name)!.push((await runToMarker(program, LINUX_MARKER)).milliseconds);
   const medians = new Map([...times].map(([name, values]) => [name, median(values)]));
-  const others = ['v86', 'QEMU TCG'].filter((name) => medians.has(name));
+  const others = [...programs.keys()].filter((name) => OTHER_EMULATORS.includes(name));
   const rows = [['', 'ms', ...others.map((name) => `: ${name}`)]];
   for (const [name, time] of medians)
     rows.push([name, time.toFixed(0), ...others.map((other) => (time / medians.get(other)!).toFixed(2))]);
-  const missing = ['v86', 'QEMU TCG'].filter((name) => !medians.has(name));
-  return table(rows) + (missing.length ? `  (not here: ${missing.join(', ')})\n` : '');
+  return table(rows) + absent(missing);
 }
 
 /** The default guest's prompt. */
 export async function benchDefaultGuest(): Promise<string> {
   const times: number[] = [];
-  for (let round = 0; round < ROUNDS; round++) times.push(await timeToMarker(lguest(), DEFAULT_PROMPT));
+  for (let round = 0; round < ROUNDS; round++)
+    times.push((await runToMarker(lguest(), DEFAULT_PROMPT)).milliseconds);
   return `  ${median(times).toFixed(0)} ms\n`;
 }
 
@@ -88,10 +67,11 @@ function residentMebibytes(child: ChildProcess): number {
 export async function benchMemory(guest: LinuxGuest): Promise<string> {
   if (process.platform !== 'linux') return '  (only on Linux)\n';
   let resident = 0;
-  const program = lguest(`--initrd=${guest.initrd}`, String(LARGE_MEBIBYTES), guest.kernel);
-  await timeToMarker(program, LINUX_MARKER, async (child) => {
+  const boot: Boot = { guest, mebibytes: LARGE_MEBIBYTES, marker: LINUX_MARKER, words: '' };
+  const atMarker = async (child: ChildProcess): Promise<void> => {
     await new Promise((resolve) => setTimeout(resolve, SETTLED_MILLISECONDS));
     resident = residentMebibytes(child);
-  });
+  };
+  await runToMarker(lguestBoot(boot), boot.marker, { atMarker });
   return `  ${resident.toFixed(0)} MiB\n`;
 }

@@ -1,6 +1,6 @@
 /** Hypercalls of a Linux boot with a self-test, by name, as the guest made them. */
 import type { MachineStats } from '../../src/index.js';
-import type { LinuxGuest } from './boot.js';
+import type { LinuxGuest } from './contestants.js';
 import { runGuest, table } from './measure.js';
 
 const MEBIBYTES = '64';

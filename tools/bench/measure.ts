@@ -49,37 +49,62 @@ export function runGuest(args: readonly string[]): Output {
 
 export type Program = readonly [program: string, ...args: string[]];
 
-const MOST_MILLISECONDS = 120_000;
+/** A line of standard output, and when its end came: milliseconds since the start. */
+export interface Line {
+  text: string;
+  milliseconds: number;
+}
 
-/**
- * Starts `program` and waits until it prints `marker`; then does `atMarker`, and ends it. Returns milliseconds from
- * start to marker. A program that ends before is an error.
- */
-export function timeToMarker(
+export interface MarkerRun {
+  /** From start to marker. */
+  milliseconds: number;
+  /** The whole lines in front of the marker. */
+  lines: Line[];
+}
+
+export interface MarkerOptions {
+  /** Done at the marker, before the program is ended. */
+  atMarker?: (child: ChildProcess) => Promise<void>;
+  /** The program is ended, which is an error, if the marker has not come by then. */
+  mostMilliseconds?: number;
+}
+
+/** Starts `program`, waits until it prints `marker`, and ends it. A program that ends before is an error. */
+export function runToMarker(
   [program, ...args]: Program,
   marker: string,
-  atMarker?: (child: ChildProcess) => Promise<void>,
-): Promise<number> {
+  { atMarker, mostMilliseconds = 120_000 }: MarkerOptions = {},
+): Promise<MarkerRun> {
   return new Promise((resolve, reject) => {
     const started = performance.now();
-    let text = '';
+    const lines: Line[] = [];
+    let unfinished = '';
+    let errors = '';
     let found: number | undefined;
     const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
-    const timer = setTimeout(() => child.kill('SIGKILL'), MOST_MILLISECONDS);
+    const timer = setTimeout(() => child.kill('SIGKILL'), mostMilliseconds);
     const onText = (data: Buffer): void => {
       if (found !== undefined) return;
-      text += data.toString('latin1');
-      if (!text.includes(marker)) return;
-      found = performance.now() - started;
+      const milliseconds = performance.now() - started;
+      const [behind, ...others] = (unfinished + data.toString('latin1')).split('\n').reverse();
+      const whole = others.reverse();
+      const last = [...whole, behind!].findIndex((text) => text.includes(marker));
+      for (const text of last < 0 ? whole : whole.slice(0, last)) lines.push({ text, milliseconds });
+      unfinished = behind!;
+      if (last < 0) return;
+      found = milliseconds;
       (atMarker?.(child) ?? Promise.resolve()).then(() => child.kill('SIGTERM'), reject);
     };
     child.stdout.on('data', onText);
-    child.stderr.on('data', (data: Buffer) => (text += data.toString('latin1')));
+    child.stderr.on('data', (data: Buffer) => (errors += data.toString('latin1')));
     child.on('error', reject);
     child.on('close', () => {
       clearTimeout(timer);
-      if (found !== undefined) resolve(found);
-      else reject(new Error(`${program} ${args.join(' ')} ended without "${marker}":\n${text.slice(-2000)}`));
+      if (found !== undefined) resolve({ milliseconds: found, lines });
+      else {
+        const text = [...lines.map((line) => line.text), unfinished, errors].join('\n');
+        reject(new Error(`${program} ${args.join(' ')} ended without "${marker}":\n${text.slice(-2000)}`));
+      }
     });
   });
 }

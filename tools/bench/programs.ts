@@ -4,28 +4,26 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/runtime/load-interpreter.js';
-import { geometricMean, isInstalled, median, ROUNDS, run, runGuest, table } from './measure.js';
+import { geometricMean, isInstalled, ROUNDS, run, runGuest, table } from './measure.js';
+import { Results, type Medians, type Timing } from './results.js';
 
 const SOURCE = join(packageRoot(), 'test', 'roms', 'default', 'bench-programs.c');
 const DEFAULT_GUEST = join(packageRoot(), 'test', 'roms', 'default', 'default.elf');
 const COMPILE =
   '-m32 -O2 -nostdlib -static -fno-pie -no-pie -fno-stack-protector -ffreestanding -DNATIVE'.split(' ');
-/** A native run takes milliseconds: more of them make a steadier median. */
-const NATIVE_RUNS = 5;
+/** A short native run takes milliseconds: so many that they make up this percentage make a steadier median. */
+const NATIVE_PERCENT = 500;
 const LINE = /^bench (\w+) iterations (\d+) check (\w+) us (\d+)/gm;
 
-interface Timing {
-  /** Iterations and checksum: equal if the same work was done. */
-  work: string;
-  microseconds: number;
-}
+/** Long enough that what an engine needs to start and to warm up is a small part. */
+export const DEFAULT_PERCENT = 1500;
 
-function timings(text: string): Map<string, Timing> {
-  const rows = [...text.matchAll(LINE)].map(
-    ([, name, iterations, check, us]) =>
-      [name!, { work: `${iterations} ${check}`, microseconds: Number(us) }] as const,
-  );
-  return new Map(rows);
+function timings(text: string): Timing[] {
+  return [...text.matchAll(LINE)].map(([, program, iterations, check, us]) => ({
+    program: program!,
+    work: `${iterations} ${check}`,
+    seconds: Number(us) / 1e6,
+  }));
 }
 
 /** Compiles the programs for this machine; undefined if there is no compiler that can. */
@@ -36,20 +34,21 @@ function compileNative(folder: string): string | undefined {
   return status === 0 ? file : undefined;
 }
 
-/** Runs the programs natively and on each engine, alternating, and returns the report. */
-export function benchPrograms(engines: readonly string[]): string {
+/**
+ * Runs the programs natively and on each engine, alternating, and returns the report. `percent` is each one's work, in
+ * percent of about 100 million instructions.
+ */
+export function benchPrograms(engines: readonly string[], percent: number): string {
   const folder = mkdtempSync(join(tmpdir(), 'lguest-bench-'));
   try {
     const native = compileNative(folder);
     const runners = new Map<string, () => string>();
-    if (native) runners.set('native', () => run(native, ['all', '100']).out);
+    if (native) runners.set('native', () => run(native, ['all', String(percent)]).out);
+    const command = `run=bench_all_${percent};poweroff`;
     for (const engine of engines)
-      runners.set(
-        engine,
-        () => runGuest([`--engine=${engine}`, '16', DEFAULT_GUEST, 'run=bench_all;poweroff']).out,
-      );
+      runners.set(engine, () => runGuest([`--engine=${engine}`, '16', DEFAULT_GUEST, command]).out);
     return (
-      report([...runners.keys()], measure(runners)) +
+      report([...runners.keys()], measure(runners, percent)) +
       (native ? '' : '  (no gcc -m32: nothing to compare with)\n')
     );
   } finally {
@@ -57,29 +56,17 @@ export function benchPrograms(engines: readonly string[]): string {
   }
 }
 
-/** Program -> runner -> median microseconds. Throws if two runs did not do the same work. */
-function measure(runners: ReadonlyMap<string, () => string>): Map<string, Map<string, number>> {
-  const all = new Map<string, Map<string, number[]>>();
-  const works = new Map<string, string>();
+function measure(runners: ReadonlyMap<string, () => string>, percent: number): Medians {
+  const results = new Results();
+  const nativeRuns = Math.max(1, Math.round(NATIVE_PERCENT / percent));
   for (let round = 0; round < ROUNDS; round++)
     for (const [runner, start] of runners)
-      for (let again = runner === 'native' ? NATIVE_RUNS : 1; again > 0; again--)
-        for (const [name, { work, microseconds }] of timings(start())) {
-          if ((works.get(name) ?? work) !== work)
-            throw new Error(`${name} on ${runner}: ${work}, elsewhere ${works.get(name)}`);
-          works.set(name, work);
-          const ofProgram = all.get(name) ?? new Map<string, number[]>();
-          all.set(name, ofProgram.set(runner, [...(ofProgram.get(runner) ?? []), microseconds]));
-        }
-  const medians = (ofProgram: Map<string, number[]>): Map<string, number> =>
-    new Map([...ofProgram].map(([runner, times]) => [runner, median(times)]));
-  return new Map([...all].map(([name, ofProgram]) => [name, medians(ofProgram)]));
+      for (let again = runner === 'native' ? nativeRuns : 1; again > 0; again--)
+        for (const timing of timings(start())) results.add(runner, timing);
+  return results.medians();
 }
 
-function report(
-  runners: readonly string[],
-  results: ReadonlyMap<string, ReadonlyMap<string, number>>,
-): string {
+function report(runners: readonly string[], results: Medians): string {
   const [first, ...others] = runners;
   const compared = first === 'native' ? others : [];
   const slower = (times: ReadonlyMap<string, number>, runner: string): number =>
@@ -88,7 +75,7 @@ function report(
   for (const [name, times] of results)
     rows.push([
       name,
-      ...runners.map((runner) => (times.get(runner)! / 1000).toFixed(0)),
+      ...runners.map((runner) => (times.get(runner)! * 1000).toFixed(0)),
       ...compared.map((runner) => slower(times, runner).toFixed(1)),
     ]);
   if (compared.length > 0)
