@@ -104,6 +104,7 @@ export class InterpreterEngine implements Engine {
   /** Regions that are being merged. */
   private readonly merging = new Set<Region>();
   private merges = 0;
+  private reuses = 0;
   /** First records of the blocks whose regions are being translated. */
   private readonly underTranslation = new Set<number>();
   readonly refusals = new Refusals();
@@ -402,9 +403,10 @@ export class InterpreterEngine implements Engine {
     // A page that is written meanwhile makes the result worthless.
     let stale = false;
     const dropped = (): void => void (stale = true);
-    this.background.request(request, ({ translation, module, spent, error }) => {
+    this.background.request(request, ({ translation, module, spent, reused, error }) => {
       done();
       this.workerMilliseconds += spent;
+      if (reused) this.reuses++;
       for (const page of pages.values()) page.onDrop.delete(dropped);
       if (error) throw new TranslatorBug('translating', error, [{ origin, request }], this);
       const physical = pages.get(0)!.pfn * 4096 + origin.start;
@@ -491,6 +493,7 @@ export class InterpreterEngine implements Engine {
       'regions dropped': counts.dropped,
       'regions live': this.regions.size,
       'region bytes live': this.regions.bytes,
+      'translations made before': this.reuses,
       'regions merged': this.merges,
       'regions entered': this.slot(L.REGION_ENTRIES) >>> 0,
       'transitions from region to region': this.slot(L.TRANSITIONS) >>> 0,

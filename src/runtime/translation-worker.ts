@@ -1,6 +1,7 @@
 /** The worker that translates in the background: requests in, translations with their compiled modules out. */
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { type ErrorFacts, errorFacts } from './translator-bug.js';
+import { TranslationReuse } from './translation-reuse.js';
 import { translate, type Translation, type TranslationRequest } from './translator.js';
 import { WARM_UP } from './warm-up.js';
 
@@ -23,19 +24,25 @@ export interface WorkerReply {
   readonly module: WebAssembly.Module | undefined;
   /** Milliseconds spent. */
   readonly spent: number;
+  /** It was made before, from the same code. */
+  readonly reused?: boolean;
   /** What went wrong: a bug of ours. */
   readonly error?: ErrorFacts;
 }
 
 const { port, answered } = workerData as WorkerSetup;
+const known = new TranslationReuse();
+
 /** Errors travel as answers: whoever waits would not hear of them otherwise. */
 function answer({ id, request }: WorkerRequest): WorkerReply {
   const from = performance.now();
   const spent = (): number => performance.now() - from;
   try {
-    const translation = translate(request);
-    const module = translation && new WebAssembly.Module(translation.wasm as BufferSource);
-    return { id, translation, module, spent: spent() };
+    const { made, reused } = known.of(request, () => {
+      const translation = translate(request);
+      return translation && { translation, module: new WebAssembly.Module(translation.wasm as BufferSource) };
+    });
+    return { id, translation: made?.translation, module: made?.module, spent: spent(), reused };
   } catch (error) {
     return { id, translation: undefined, module: undefined, spent: spent(), error: errorFacts(error) };
   }

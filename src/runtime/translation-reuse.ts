@@ -1,0 +1,42 @@
+/**
+ * Translations that were made before, by what they were made from: code that comes back (a page that was written and
+ * written back, a guest that restarts) gets the module that V8 has already compiled.
+ */
+import { createHash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import type { Translation, TranslationRequest } from './translator.js';
+
+/** Bounds. */
+export const REUSE_LIMITS = { translations: 2000, wasmBytes: 16 * 1024 * 1024 } as const;
+
+/** A translation and its module. */
+export interface Made {
+  readonly translation: Translation;
+  readonly module: WebAssembly.Module;
+}
+
+/** All that a translation depends on, as a short string: the same requests, and only they, have the same. */
+export function contentKey({ leaders, entries, name, pages }: TranslationRequest): string {
+  const hash = createHash('sha256');
+  hash.update(JSON.stringify([name, leaders, entries, [...pages.keys()]]));
+  for (const bytes of pages.values()) hash.update(bytes);
+  return hash.digest('base64');
+}
+
+export class TranslationReuse {
+  private readonly made = new LRUCache<string, Made>({
+    max: REUSE_LIMITS.translations,
+    maxSize: REUSE_LIMITS.wasmBytes,
+    sizeCalculation: ({ translation }) => translation.wasm.length,
+  });
+
+  /** What was made from such a request, or what `make` makes of it now; undefined if that is nothing. */
+  of(request: TranslationRequest, make: () => Made | undefined): { made: Made | undefined; reused: boolean } {
+    const key = contentKey(request);
+    const known = this.made.get(key);
+    if (known) return { made: known, reused: true };
+    const made = make();
+    if (made) this.made.set(key, made);
+    return { made, reused: false };
+  }
+}
