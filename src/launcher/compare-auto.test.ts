@@ -13,8 +13,10 @@ function comparison(): Record<string, unknown> {
     subject: 'auto',
     every: 3_000_000,
   });
-  // What the host's clock measured is not.
-  const repeatable = Object.entries(counters).filter(([name]) => !/ ms/.test(name));
+  // What the host's clock measured is not, nor what the worker, which all machines share, remembers of earlier ones.
+  const repeatable = Object.entries(counters).filter(
+    ([name]) => !/ ms/.test(name) && name !== 'translations made before',
+  );
   return { ...rest, counters: Object.fromEntries(repeatable) };
 }
 
