@@ -44,10 +44,10 @@ const MORE_HEAT = 2;
 /** How soon, in guest instructions. */
 const SOON = 20_000_000;
 /**
- * Guest instructions before `auto` starts its worker: while V8 still optimises the interpreter, a worker that loads
- * Binaryen beside it costs the guest a processor.
+ * Guest instructions before `auto` starts its worker, more than a boot takes: while V8 still optimises the interpreter
+ * and the JavaScript of discovery is cold, a worker that loads Binaryen and the first requests cost a quarter of a second.
  */
-const WARM_UP = 60_000_000;
+const WARM_UP = 200_000_000;
 /** Blocks that are remembered between the steps. */
 const MOST_HEATING = 100_000;
 /**
