@@ -4,6 +4,7 @@ import { FUNCTIONS } from '../frontend-x86/lift/functions.js';
 import { traitsOf } from '../backend-wasm/lower.js';
 import { withFunctionName } from '../backend-wasm/name-section.js';
 import { generateRegion, REGION_EXPORT, type RegionImage } from '../backend-wasm/region.js';
+import { REGION_NEED_MASK } from '../backend-wasm/memory-layout.js';
 import { MODE_CHANGED_FUNCTION } from './mode.js';
 import { SLOW_PATHS } from './slow-paths.js';
 
@@ -47,6 +48,8 @@ export function translate(
   const found = liftRegion(request, (delta) => pages.get(delta));
   if (found.blocks.length === 0 || found.entries.length === 0) return undefined;
   const image = generateRegion(found, TRAITS, emit);
+  // More would not fit beside the delta in the entry's row: overlapping blocks of a guest that jumps into instructions.
+  if (image.entries.some(({ need }) => need > REGION_NEED_MASK)) return undefined;
   const lines = new Map<number, [number, number]>();
   let instructions = 0;
   for (const block of found.blocks) {
