@@ -2,7 +2,17 @@ import * as S from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
 import { LINUX_3_10 } from './abi/linux-3.10.js';
 import { RealtimeClock } from './clock.js';
-import { ENTRY, enterUser, fixture, handlerOf, NOIRQ, STACK_TOP } from './testing/scripted-engine.js';
+import {
+  bareFixture,
+  DATA,
+  ENTRY,
+  enterUser,
+  fillLguestData,
+  fixture,
+  handlerOf,
+  NOIRQ,
+  STACK_TOP,
+} from './testing/scripted-engine.js';
 
 const D = LINUX_3_10.data;
 const FLAGS = 0x202;
@@ -229,4 +239,41 @@ test('a timer that ran out in real time is delivered after the next hypercall, n
   });
   host.run(3);
   expect(engine.script).toEqual([]);
+});
+
+describe('direct traps are allowed', () => {
+  const allowed = ({ engine, host }: ReturnType<typeof fixture>): number => {
+    engine.execute(1);
+    host.run(1);
+    return engine.cpu.get(S.DIRECT_TRAPS);
+  };
+
+  test('with gates, a stack and nothing pending', () => {
+    const f = fixture();
+    expect(allowed(f)).toBe(1);
+    expect(f.engine.cpu.get(S.DIRECT_INT_HANDLER)).toBe(handlerOf(0x80));
+    expect(f.engine.cpu.get(S.DIRECT_ESP)).toBe(STACK_TOP);
+  });
+
+  test('not while an interrupt is held back', () => {
+    const f = fixture();
+    f.setField(D.irqEnabled, 0);
+    f.host.raiseIrq(3);
+    expect(allowed(f)).toBe(0);
+  });
+
+  test('not with a stack segment that starts elsewhere', () => {
+    const f = fixture();
+    f.host.segments.loadEntry(13, 0x1000ffff, 0x00cf9200);
+    expect(allowed(f)).toBe(0);
+  });
+
+  test('not with an lguest_data that is not aligned', () => {
+    const f = bareFixture();
+    fillLguestData(f.engine.memory, LINUX_3_10, DATA + 2);
+    f.engine.hypercall(1, DATA + 2);
+    f.engine.hypercall(7, 0x69, STACK_TOP, 1);
+    f.host.run(2);
+    expect(allowed(f)).toBe(0);
+  });
 });

@@ -148,6 +148,9 @@ export class InterruptsAndTraps {
       stackSelector !== 0 &&
       segments.hasKernelCode() &&
       segments.isKernelStack(stackSelector) &&
+      segments.startsAtZero(stackSelector) &&
+      // A word across two pages would be two stores.
+      ((data.interruptsEnabledAddress | data.cr2Address) & 3) === 0 &&
       this.engine.memory.contains(data.address, data.abi.data.size);
     if (data === undefined || !this.directPossible) return;
     const vector = data.syscallVector;

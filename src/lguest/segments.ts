@@ -133,6 +133,14 @@ export class Segments {
     return (high & DESC_PRESENT) !== 0 && (attributes & (ATTR_S | ATTR_CODE)) === (ATTR_S | ATTR_CODE);
   }
 
+  /** True if the segment of a selector starts at 0: its offsets are linear addresses. */
+  startsAtZero(selector: number): boolean {
+    const { view } = this.cpu;
+    const at = this.gdtAddress + (selector & ~7);
+    const base = (view.getUint32(at, true) & 0xffff0000) | (view.getUint32(at + 4, true) & 0xff0000ff);
+    return base === 0;
+  }
+
   /** CS and level of the kernel, for the entry into a handler; with `stack` not 0, SS too. */
   enterKernel(stack: number): void {
     const { cpu } = this;

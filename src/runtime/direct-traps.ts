@@ -44,6 +44,8 @@ export const DIRECT_TRAP_FUNCTION: IrFunction = defineFunction(L.DIRECT_TRAP, []
   b.if(b.pure('i32.eqz', b.get32(L.FLAT_MODE)), refuse);
   b.if(and(b.get32(S.FLAGS_SYSTEM), ODD_FLAGS), refuse);
   const user = equal(b.get32(S.CPL), k(USER));
+  // A guest can make itself a ring 2.
+  b.if(b.pure('i32.eqz', b.pure('i32.or', user, equal(b.get32(S.CPL), k(KERNEL)))), refuse);
   const reason = b.get32(S.EXIT_REASON);
   const isFault = equal(reason, k(LEAVE.fault));
   const next = b.newVar('i32');
@@ -81,6 +83,8 @@ export const DIRECT_TRAP_FUNCTION: IrFunction = defineFunction(L.DIRECT_TRAP, []
   b.if(differ(b.peek32(entry, 4), page), refuse);
   b.if(differ(and(minus(top, 1), PAGE_MASK), page), refuse);
 
+  // In the order of the Host: the address before the frame, which may lie over it.
+  b.if(isFault, () => pokeGuest(b, b.get32(S.DIRECT_CR2_ADDRESS), b.get32(S.FAULT_ADDRESS)));
   const believes = and(b.peek32(b.get32(S.DIRECT_IF_ADDRESS), L.RAM), S.F_IF);
   const image = b.pure('i32.or', and(b.call(EFLAGS_GET), ~S.F_IF), believes);
   const at = b.newVar('i32');
@@ -104,7 +108,6 @@ export const DIRECT_TRAP_FUNCTION: IrFunction = defineFunction(L.DIRECT_TRAP, []
     isFault,
     () => {
       push(b.get32(S.EXIT_ERROR));
-      pokeGuest(b, b.get32(S.DIRECT_CR2_ADDRESS), b.get32(S.FAULT_ADDRESS));
       b.put32(L.DIRECT_FAULT_FUEL, b.get32(L.FUEL));
       b.put32(L.DIRECT_FAULTS, b.pure('i32.add', b.get32(L.DIRECT_FAULTS), k(1)));
     },
