@@ -8,6 +8,7 @@ import { type Block, Field, type IrFunction, type Operand } from '../ir/ir.js';
 import { Emitter, type Expr, Locals, type Width } from './binaryen.js';
 import { FunctionTarget, type FunctionTraits, Lowering, type Target, traitsOf } from './lower.js';
 import * as L from './memory-layout.js';
+import { countExit } from './region-flow.js';
 import { withFunctionName } from './name-section.js';
 import {
   CROSS_BYTES,
@@ -488,11 +489,12 @@ function addRun(
         'i32',
       ),
     ),
-    e.br('called', get(REC)),
-    // It goes on at EIP: often in another region.
+    e.br('called', e.and(get(REC), e.ne(get(REC), e.i32(RETURNS.missed)))),
     e.setLocal(FUEL, slot(L.FUEL)),
     e.setLocal(TLB, slot(L.TLB_BASE)),
     e.setLocal(EIP, slot(S.EIP)),
+    e.if(get(REC), e.block(null, [countExit(e, 'TLB miss'), e.br('plain')])),
+    // It goes on at EIP: often in another region.
     ...recordAt('called'),
     e.if(
       get(REC),
@@ -516,14 +518,18 @@ function addRun(
   ];
   // Too little fuel for the region: its block as instructions, if that has been made. The record that the code map
   // names knows where; the one that was patched does not.
-  const short: Expr[] = [
-    e.setLocal(EIP, e.add(get(BASE), e.load(16, get(REC), RECORD_OFFSET))),
+  const short: Expr[] = [e.setLocal(EIP, e.add(get(BASE), e.load(16, get(REC), RECORD_OFFSET)))];
+  // Instructions at EIP, whether or not a region starts there.
+  const plain: Expr[] = [
+    setSlot(L.PLAIN_WANTED, e.i32(1)),
     ...recordAt('resolve'),
     e.br('resolve', e.pure('i32.eqz', [get(REC)])),
-    e.br('resolve', e.pure('i32.eqz', [isRegion()])),
-    e.setLocal(REC, e.load(32, get(REC), RECORD_PLAIN)),
+    e.if(isRegion(), e.setLocal(REC, e.load(32, get(REC), RECORD_PLAIN))),
     e.br('resolve', e.pure('i32.eqz', [get(REC)])),
     e.br('resolve', e.ltU(get(FUEL), instructionsLeft())),
+    setSlot(L.PLAIN_WANTED, e.i32(0)),
+    e.setLocal(BASE, e.and(get(EIP), e.i32(-4096))),
+    setSlot(L.PAGE_BASE, get(BASE)),
     e.setLocal(FUEL, e.sub(get(FUEL), instructionsLeft())),
     e.setLocal(PC, get(REC)),
     e.br('next'),
@@ -531,8 +537,8 @@ function addRun(
   const region: Expr[] = [
     refund(),
     e.setLocal(REC, get(PC)),
-    e.block('short', [e.loop('chain', e.block(null, chain))]),
-    ...short,
+    e.block('plain', [e.block('short', [e.loop('chain', e.block(null, chain))]), ...short]),
+    ...plain,
   ];
   const bodies = [resume, cross, region, ...makeBodies(locals)];
   if (bodies.length !== hotCount + HANDLER.first) throw new Error('handler numbering');

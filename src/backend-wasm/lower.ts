@@ -40,6 +40,11 @@ export interface Target {
   tlb(): Expr;
   /** Leaves because EXIT_* tell of a fault of the current instruction. */
   fault(): Expr;
+  /**
+   * Leaves in front of the current instruction, which has done nothing yet: whoever goes on executes it some other way.
+   * Missing where there is no other way.
+   */
+  miss?(): Expr;
   fuel(): Expr;
   setFuel(value: Expr): Expr;
   /** Time-stamp counter at the current instruction. */
@@ -65,6 +70,24 @@ export interface FunctionTraits {
   /** It reads or writes general registers or status flags in their slots. */
   readonly registers: boolean;
 }
+
+/** A group's address in control memory, that of its lowest byte; `maybe`: the local holds 0 if its page was not found. */
+interface GroupCheck {
+  readonly local: number;
+  readonly maybe: boolean;
+}
+
+/** How an access reaches its bytes. */
+interface Access {
+  /** Whether the TLB does not have the page; undefined if it is known to have it. */
+  readonly miss: Expr | undefined;
+  readonly host: Expr;
+  readonly offset: number;
+  readonly address: () => Expr;
+}
+
+/** Effects that an instruction which is given up would have to undo. */
+const CHANGES = new Set(['put', 'poke', 'store', 'call', 'env']);
 
 const NO_GROUPS: ReadonlyMap<number, GroupMember> = new Map();
 const NO_TRAITS: FunctionTraits = { fuel: false, registers: false };
@@ -114,8 +137,12 @@ export class Lowering {
   private readonly varLocals: number[] = [];
   private readonly taken: number[] = [];
   private labels = 0;
-  /** Locals with the address in control memory of a group's lowest byte, or 0 if its page was not found. */
-  private readonly groupLocals = new Map<AccessGroup, number>();
+  /** What is known of a group behind its check. */
+  private readonly groupChecks = new Map<AccessGroup, GroupCheck>();
+  /** Whether the current instruction can still be given up: it has changed nothing. */
+  private untouched = true;
+  /** Loops around the current op: what stands in front of it may stand behind it too. */
+  private loops = 0;
 
   constructor(
     private readonly e: Emitter,
@@ -159,7 +186,10 @@ export class Lowering {
   private sequence(at: number, out: Expr[], loopLabel?: string): number {
     const { e } = this;
     for (let i = at; i < this.ops.length; i++) {
-      while (this.marks[this.nextMark]?.at === i) out.push(...this.target.instruction(this.nextMark++));
+      while (this.marks[this.nextMark]?.at === i) {
+        out.push(...this.target.instruction(this.nextMark++));
+        this.untouched = true;
+      }
       const op = this.ops[i]!;
       switch (op.name) {
         case 'end':
@@ -180,7 +210,9 @@ export class Lowering {
         case 'loop': {
           const label = `${this.labelPrefix}l${this.labels++}`;
           const body: Expr[] = [];
+          this.loops++;
           i = this.sequence(i + 1, body, label);
+          this.loops--;
           out.push(e.loop(label, e.block(null, body)));
           break;
         }
@@ -190,6 +222,7 @@ export class Lowering {
           break;
         default:
           this.op(i as Value, op, out);
+          if (CHANGES.has(OPS[op.name].effect)) this.untouched = false;
       }
     }
     return this.ops.length;
@@ -370,41 +403,38 @@ export class Lowering {
     }
   }
 
-  /** Makes the check of a group at its first access. */
-  private checkGroup(group: AccessGroup, out: Expr[]): number {
-    const { e } = this;
-    const known = this.groupLocals.get(group);
-    if (known !== undefined) return known;
-    const { root, low, span, write } = group;
-    const address = this.take('i32');
-    const entry = this.take('i32');
-    this.groupLocals.set(group, address);
-    out.push(
-      e.setLocal(address, root === undefined ? e.i32(low) : e.add(this.value(root), e.i32(low))),
-      e.unlikely(
-        this.tlbMiss(address, entry, write ? 4 : 0, span),
-        e.setLocal(address, e.i32(0)),
-        e.setLocal(address, e.add(e.getLocal(address, 'i32'), e.load(32, e.getLocal(entry, 'i32'), 8))),
-      ),
-    );
-    return address;
+  /** The way out of an access whose page the TLB does not have, if the instruction can be given up here. */
+  private giveUp(): Expr | undefined {
+    return this.untouched && this.loops === 0 ? this.target.miss?.() : undefined;
   }
 
-  /** The way of an access whose page the TLB has, and whether it has not. */
-  private fastAccess(
-    i: Value,
-    op: Op,
-    out: Expr[],
-    bytes: number,
-    write: boolean,
-  ): { miss: Expr; host: Expr; offset: number; address: () => Expr } {
+  /** Makes the check of a group at its first access. */
+  private checkGroup(group: AccessGroup, out: Expr[]): GroupCheck {
+    const { e } = this;
+    const known = this.groupChecks.get(group);
+    if (known !== undefined) return known;
+    const { root, low, span, write } = group;
+    const local = this.take('i32');
+    const entry = this.take('i32');
+    const miss = this.giveUp();
+    const check = { local, maybe: miss === undefined };
+    this.groupChecks.set(group, check);
+    const host = e.add(e.getLocal(local, 'i32'), e.load(32, e.getLocal(entry, 'i32'), 8));
+    out.push(e.setLocal(local, root === undefined ? e.i32(low) : e.add(this.value(root), e.i32(low))));
+    const isMissing = this.tlbMiss(local, entry, write ? 4 : 0, span);
+    if (miss) out.push(e.unlikely(isMissing, miss), e.setLocal(local, host));
+    else out.push(e.unlikely(isMissing, e.setLocal(local, e.i32(0)), e.setLocal(local, host)));
+    return check;
+  }
+
+  private access(i: Value, op: Op, out: Expr[], bytes: number, write: boolean): Access {
     const { e } = this;
     const member = this.groups.get(i);
     if (member) {
-      const host = this.checkGroup(member.group, out);
+      const { local, maybe } = this.checkGroup(member.group, out);
       return {
-        miss: e.pure('i32.eqz', [e.getLocal(host, 'i32')]),
-        host: e.getLocal(host, 'i32'),
+        miss: maybe ? e.pure('i32.eqz', [e.getLocal(local, 'i32')]) : undefined,
+        host: e.getLocal(local, 'i32'),
         offset: member.offset,
         address: () => this.value(op.args[0]!),
       };
@@ -419,18 +449,28 @@ export class Lowering {
     };
   }
 
+  /** `fast` where the TLB has the page, else a way out, or `slow` where there is none. */
+  private guarded(miss: Expr | undefined, fast: Expr, slow: () => Expr[]): Expr[] {
+    const { e } = this;
+    if (miss === undefined) return [fast];
+    const givenUp = this.giveUp();
+    if (givenUp) return [e.unlikely(miss, givenUp), fast];
+    return [e.unlikely(miss, e.block(null, slow()), fast)];
+  }
+
   private load(i: Value, op: Op, out: Expr[]): void {
     const { e } = this;
     const width = widthOf(op.name);
     const type: Type = width === 64 ? 'i64' : 'i32';
     const forWrite = op.imm as number;
-    const { miss, host, offset, address } = this.fastAccess(i, op, out, width >> 3, forWrite !== 0);
+    const { miss, host, offset, address } = this.access(i, op, out, width >> 3, forWrite !== 0);
     const result = this.take(type);
-    const slow = e.block(null, [
+    const fast = e.setLocal(result, e.load(width, host, offset));
+    const slow = (): Expr[] => [
       e.setLocal(result, e.call(SLOW_PATH.load[width], [address(), e.i32(forWrite)], type)),
       this.faultCheck(),
-    ]);
-    out.push(e.unlikely(miss, slow, e.setLocal(result, e.load(width, host, offset))));
+    ];
+    out.push(...this.guarded(miss, fast, slow));
     this.localOf[i] = result;
   }
 
@@ -444,13 +484,14 @@ export class Lowering {
       value = this.take(type);
       out.push(e.setLocal(value, this.value(v)));
     }
-    const { miss, host, offset, address } = this.fastAccess(i, op, out, width >> 3, true);
-    const slow = e.block(null, [
+    const { miss, host, offset, address } = this.access(i, op, out, width >> 3, true);
+    const fast = e.store(width, host, e.getLocal(value, type), offset);
+    const slow = (): Expr[] => [
       e.call(SLOW_PATH.store[width], [address(), e.getLocal(value, type)], 'void'),
       this.faultCheck(),
       ...this.target.afterSlowStore(),
-    ]);
-    out.push(e.unlikely(miss, slow, e.store(width, host, e.getLocal(value, type), offset)));
+    ];
+    out.push(...this.guarded(miss, fast, slow));
   }
 
   private probe(op: Op, out: Expr[]): void {

@@ -40,14 +40,16 @@ export const TRANSITIONS = RUNTIME + 52;
 export const TRANSITION_SAMPLE = 2048;
 
 /** Ways out of regions, counted: dwords in this order from REGION_EXITS on. */
-export const REGION_EXIT_CAUSES = ['direct jump', 'other page', 'no entry', 'fuel'] as const;
+export const REGION_EXIT_CAUSES = ['direct jump', 'other page', 'no entry', 'fuel', 'TLB miss'] as const;
 export type RegionExitCause = (typeof REGION_EXIT_CAUSES)[number];
 export const REGION_EXITS = RUNTIME + 64;
-
 /** Direct traps taken: system calls, page faults; and FUEL at the last of these faults. */
 export const DIRECT_INTS = RUNTIME + 96;
 export const DIRECT_FAULTS = RUNTIME + 100;
 export const DIRECT_FAULT_FUEL = RUNTIME + 104;
+
+/** Set for `resolve`: the block at EIP has to run as instructions, even if a region starts there. */
+export const PLAIN_WANTED = RUNTIME + 108;
 
 /** The virtual GDT: 32 descriptors; the Host keeps it. */
 export const GDT = 0x1000;

@@ -36,9 +36,10 @@ export const HANDLER = {
 /**
  * What a function of rare handlers, or a region, returns; a function of rare handlers else returns the address of the
  * next record. `lookup` and `resolve`: go on at EIP, by the inline lookup or by the runtime's. `exit`: leave from the
- * record (EXIT_* are set). `left`: leave; EIP and FUEL are already right.
+ * record (EXIT_* are set). `left`: leave; EIP and FUEL are already right. `missed`, of regions: go on at EIP with the
+ * instruction's own record, as the TLB has not what the region wanted.
  */
-export const RETURNS = { lookup: 0, exit: -1, resolve: -2, left: -3 } as const;
+export const RETURNS = { lookup: 0, exit: -1, resolve: -2, left: -3, missed: -4 } as const;
 
 /** Bytes of the region record. */
 export const REGION_RECORD_BYTES = 12;

@@ -99,6 +99,9 @@ export class RegionTarget implements Target {
   fault(): Expr {
     return this.exit(this.pcrel(0), this.before, RETURNS.left);
   }
+  miss(): Expr {
+    return this.exit(this.pcrel(0), this.before, RETURNS.missed);
+  }
   fuel(): Expr {
     return this.local(R.FUEL);
   }

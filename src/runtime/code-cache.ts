@@ -304,6 +304,11 @@ export class CodeCache {
     this.memory.i32[(record + RECORD_HEAT) >> 2] = times * this.heatThreshold;
   }
 
+  /** The next entry of the block does not count. */
+  warmLess(record: number): void {
+    this.memory.i32[(record + RECORD_HEAT) >> 2]!++;
+  }
+
   /** The block at `offset`, if there is one, is being translated: it need not become hot again soon. */
   cool({ map }: CodePageView, offset: number): void {
     const record = this.memory.i32[(map >> 2) + offset]!;

@@ -245,6 +245,8 @@ export class InterpreterEngine implements Engine {
   private resolve(): number {
     const { cpu, code } = this;
     const fuel = this.slot(L.FUEL);
+    const plain = this.slot(L.PLAIN_WANTED) !== 0;
+    this.setSlot(L.PLAIN_WANTED, 0);
     if (fuel === 0 || ++this.resolves > MOST_RESOLVES) return this.exit(LEAVE.budget, 0, 0);
     // The instruction before set TF: the owner steps from here on.
     if (cpu.get(S.FLAGS_SYSTEM) & S.F_TF && this.instructions + fuel !== this.budgetEnd) {
@@ -266,7 +268,11 @@ export class InterpreterEngine implements Engine {
       this.setSlot(L.PAGE_BASE, eip - (linear & 0xfff));
       const record = code.block(physical, linear, flat, user);
       if (typeof record !== 'number') return this.fetchFault(record.address);
-      if (code.needOf(record) <= fuel) return record;
+      if (code.needOf(record) <= fuel && !(plain && code.isRegion(record))) {
+        // What a region cannot do, for once, need not become a region of its own.
+        if (plain) code.warmLess(record);
+        return record;
+      }
       let short = code.isRegion(record) ? code.plain(record, physical, linear, flat, user) : undefined;
       if (short === undefined || (typeof short === 'number' && code.needOf(short) > fuel))
         short = code.scratch(physical, linear, flat, user, fuel);

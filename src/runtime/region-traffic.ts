@@ -54,6 +54,7 @@ export class RegionTraffic {
   private causeOf(result: number, call: number): string {
     const { i32 } = this.memory;
     if (RegionTraffic.calls !== call) return 'into another region';
+    if (result === RETURNS.missed) return 'TLB miss' satisfies L.RegionExitCause;
     const counters = L.REGION_EXITS >> 2;
     for (let i = 0; i < this.before.length; i++) {
       if (i32[counters + i] !== this.before[i]) return L.REGION_EXIT_CAUSES[i]!;
