@@ -30,6 +30,33 @@ export function charge(e: Emitter, instructions: number): Expr[] {
   return [e.setLocal(R.FUEL, e.sub(e.getLocal(R.FUEL, 'i32'), e.i32(instructions)))];
 }
 
+/** What a packed exit adds to the uncharged instructions, which may be less than 0. */
+const BIAS = 128;
+const COUNT_BITS = 12;
+const MOST_PLACES = 2 ** (31 - COUNT_BITS);
+
+/**
+ * A place and the instructions that were executed before it but not charged, as one number: what a region holds
+ * hundreds of times should be short. Undefined if they do not fit.
+ */
+export function packExit(place: number, uncharged: number): number | undefined {
+  const count = uncharged + BIAS;
+  if (Math.abs(place) >= MOST_PLACES || count < 0 || count >= 1 << COUNT_BITS) return undefined;
+  return (place << COUNT_BITS) | count;
+}
+
+/** The way out with a packed exit in EIP. */
+export function unpackExit(e: Emitter, result: number): Expr[] {
+  const packed = (): Expr => e.getLocal(R.EIP, 'i32');
+  const count = e.sub(e.and(packed(), e.i32((1 << COUNT_BITS) - 1)), e.i32(BIAS));
+  const place = e.pure('i32.shr_s', [packed(), e.i32(COUNT_BITS)]);
+  return [
+    e.setLocal(R.FUEL, e.sub(e.getLocal(R.FUEL, 'i32'), count)),
+    e.setLocal(R.EIP, e.add(e.getLocal(R.BASE, 'i32'), place)),
+    e.setLocal(R.RESULT, e.i32(result)),
+  ];
+}
+
 export class RegionTarget implements Target {
   private mark = 0;
   private storesDone = false;
@@ -96,11 +123,18 @@ export class RegionTarget implements Target {
       e.br('leave'),
     ]);
   }
+  /** Leaves in front of the current instruction, by the way out that all these share. */
+  private giveUp(label: string, result: number): Expr {
+    const { e } = this;
+    const packed = packExit(this.at, this.before);
+    if (packed === undefined) return this.exit(this.pcrel(0), this.before, result);
+    return e.block(null, [e.setLocal(R.EIP, e.i32(packed)), e.br(label)]);
+  }
   fault(): Expr {
-    return this.exit(this.pcrel(0), this.before, RETURNS.left);
+    return this.giveUp('fault', RETURNS.left);
   }
   miss(): Expr {
-    return this.exit(this.pcrel(0), this.before, RETURNS.missed);
+    return this.giveUp('miss', RETURNS.missed);
   }
   fuel(): Expr {
     return this.local(R.FUEL);

@@ -20,7 +20,8 @@ import type { FunctionTraits } from './lower.js';
 import * as L from './memory-layout.js';
 import { countExit, RegionFlow } from './region-flow.js';
 import * as R from './region-locals.js';
-import type { RegionBlock } from './region-target.js';
+import { RETURNS } from './record.js';
+import { type RegionBlock, unpackExit } from './region-target.js';
 import { widthOf } from './width.js';
 
 export type { RegionBlock } from './region-target.js';
@@ -74,7 +75,14 @@ export function generateRegion(
     e.setLocal(R.BASE, e.sub(slot(L.PAGE_BASE), deltaBytes(e))),
     e.setLocal(R.TLB, slot(L.TLB_BASE)),
     e.setLocal(R.FUEL, slot(L.FUEL)),
-    e.block('leave', [e.loop('again', e.block(null, [e.block('indirect', [flow.body()]), ...computed]))]),
+    e.block('leave', [
+      e.block('fault', [
+        e.block('miss', [e.loop('again', e.block(null, [e.block('indirect', [flow.body()]), ...computed]))]),
+        ...unpackExit(e, RETURNS.missed),
+        e.br('leave'),
+      ]),
+      ...unpackExit(e, RETURNS.left),
+    ]),
     ...R.storeRegisters(e, use),
     e.store(32, e.i32(0), get(R.EIP), S.EIP),
     e.store(32, e.i32(0), get(R.FUEL), L.FUEL),
