@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
+import { lowerOtherThreads } from './background-priority.js';
 import { packageRoot } from './load-interpreter.js';
 import type { WorkerReply, WorkerRequest, WorkerSetup } from './translation-worker.js';
 import { errorFacts } from './translator-bug.js';
@@ -32,6 +33,8 @@ export interface TranslationService {
 }
 
 export class BackgroundTranslator implements TranslationService {
+  /** The process does nothing else than run guests: from the worker's start on its other threads step back for them. */
+  ownsProcess = false;
   private port: MessagePort | undefined;
   private readonly waiting = new Map<number, (reply: WorkerReply) => void>();
   private nextId = 0;
@@ -57,6 +60,7 @@ export class BackgroundTranslator implements TranslationService {
   }
 
   private start(): MessagePort {
+    if (this.ownsProcess) lowerOtherThreads();
     const { port1, port2 } = new MessageChannel();
     const data: WorkerSetup = { port: port2, answered: this.answered };
     const worker = new Worker(join(packageRoot(), 'dist/src/runtime/translation-worker.js'), {

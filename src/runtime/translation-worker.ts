@@ -1,5 +1,6 @@
 /** The worker that translates in the background: requests in, translations with their compiled modules out. */
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { lowerOwnPriority } from './background-priority.js';
 import { type ErrorFacts, errorFacts } from './translator-bug.js';
 import { TranslationReuse } from './translation-reuse.js';
 import { translate, type Translation, type TranslationRequest } from './translator.js';
@@ -30,6 +31,7 @@ export interface WorkerReply {
   readonly error?: ErrorFacts;
 }
 
+lowerOwnPriority();
 const { port, answered } = workerData as WorkerSetup;
 const known = new TranslationReuse();
 
