@@ -10,7 +10,7 @@ import { SymbolTable } from './symbols.js';
 const rom = (name: string): string =>
   fileURLToPath(new URL(`../../test/roms/${name}/${name}.elf`, import.meta.url));
 
-const SYMBOLS = new SymbolTable([
+const SYMBOLS = SymbolTable.of([
   { address: 0xc0101000, name: 'work' },
   { address: 0xc0102000, name: 'add' },
 ]);
@@ -23,7 +23,7 @@ describe('places', () => {
   });
   test('what is a symbol is not a number', () => {
     expect(parsePlaces('add', SYMBOLS)).toEqual([0xc0102000]);
-    expect(parsePlaces('add', new SymbolTable([]))).toEqual([0xadd]);
+    expect(parsePlaces('add', SymbolTable.of([]))).toEqual([0xadd]);
   });
   test.each(['', 'c01012345', 'nothing', 'work-4', 'work,', '0x'])('%p is neither', (text) => {
     expect(() => parsePlaces(text, SYMBOLS)).toThrow(UserError);

@@ -25,7 +25,7 @@ import { loadKernel } from './load-kernel.js';
 import { ramBytesOf } from './parse.js';
 import { asGuestDeath, planBoot, powerOn, type Load, type PoweredMachine } from './power-on.js';
 import { addCounters, totals, type MachineStats } from './stats.js';
-import { elfSymbols, readSymbols, SymbolTable } from './symbols.js';
+import { elfSymbols, readSymbols, type SymbolTable } from './symbols.js';
 import { BlockDevice } from './virtio-block.js';
 import { ConsoleDevice } from './virtio-console.js';
 import { RngDevice, hostRandom, seededRandom } from './virtio-rng.js';
@@ -494,7 +494,7 @@ function readLoad(options: MachineOptions): { load: Load; kernelFile: Uint8Array
 
 /** What reads the symbols. Those that are given are checked at once, those of a kernel wait until they are wanted. */
 function symbolSource(given: string | Uint8Array | undefined, kernelFile: Uint8Array): () => SymbolTable {
-  if (given === undefined) return () => new SymbolTable(elfSymbols(kernelFile));
+  if (given === undefined) return () => elfSymbols(kernelFile);
   const isPath = typeof given === 'string';
   const table = readSymbols(
     isPath ? readUserFile('Symbols', given) : given,

@@ -14,7 +14,9 @@ const SHN_LORESERVE = 0xff00;
 const STT_NOTYPE = 0;
 const STT_FUNC = 2;
 const STT_GNU_IFUNC = 10;
-const CODE_TYPES: readonly number[] = [STT_NOTYPE, STT_FUNC, STT_GNU_IFUNC];
+/** By type. */
+const CODE_TYPES = new Uint8Array(16);
+for (const type of [STT_NOTYPE, STT_FUNC, STT_GNU_IFUNC]) CODE_TYPES[type] = 1;
 /** Of System.map: code, and weak symbols, which may be code. */
 const MAP_LINE = /^([0-9a-fA-F]{8}) ([tTwW]) ([\x21-\x7e]+)$/;
 /** A place farther behind a symbol than this does not belong to it. */
@@ -26,38 +28,77 @@ export interface CodeSymbol {
   readonly name: string;
 }
 
-/** Symbols of code, to be asked for names and addresses. */
+/** How many symbols a table may have: their numbers share a double with their addresses. */
+const MOST_SYMBOLS = 2 ** 20;
+
+/**
+ * Symbols of code, to be asked for names and addresses. A kernel has tens of thousands, of which a run asks for a few
+ * dozen: while it waits for them there are only numbers to be sorted, and no strings to be made.
+ */
 export class SymbolTable {
-  private readonly sorted: readonly CodeSymbol[];
   private byName: ReadonlyMap<string, number> | undefined;
 
-  constructor(symbols: readonly CodeSymbol[]) {
-    this.sorted = [...symbols].sort((a, b) => a.address - b.address);
+  /**
+   * @param sorted address × MOST_SYMBOLS + number of each symbol, ascending
+   * @param nameOfNumber undefined if it has a name that cannot be shown
+   */
+  private constructor(
+    private readonly sorted: Float64Array,
+    private readonly nameOfNumber: (n: number) => string | undefined,
+  ) {}
+
+  static of(symbols: readonly CodeSymbol[]): SymbolTable {
+    return SymbolTable.from(
+      symbols.map(({ address }) => address),
+      (n) => symbols[n]!.name,
+    );
+  }
+
+  /** Symbols by number: their addresses, and a function that makes their names. */
+  static from(addresses: readonly number[], nameOf: (n: number) => string | undefined): SymbolTable {
+    const sorted = new Float64Array(Math.min(addresses.length, MOST_SYMBOLS));
+    for (let i = 0; i < sorted.length; i++) sorted[i] = addresses[i]! * MOST_SYMBOLS + i;
+    return new SymbolTable(sorted.sort(), nameOf);
   }
 
   get size(): number {
     return this.sorted.length;
   }
 
+  private at(i: number): { address: number; name: string | undefined } {
+    const key = this.sorted[i]!;
+    return { address: Math.floor(key / MOST_SYMBOLS), name: this.nameOfNumber(key % MOST_SYMBOLS) };
+  }
+
+  /** All that have a name, by address. */
+  *symbols(): Generator<CodeSymbol> {
+    for (let i = 0; i < this.size; i++) {
+      const { address, name } = this.at(i);
+      if (name !== undefined) yield { address, name };
+    }
+  }
+
   /** `name`, or `name+0x10`, for a linear address; undefined if no symbol is near below it. */
   nameOf(address: number): string | undefined {
     let low = 0;
-    let high = this.sorted.length;
+    let high = this.size;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (this.sorted[middle]!.address <= address) low = middle + 1;
+      if (this.sorted[middle]! < (address + 1) * MOST_SYMBOLS) low = middle + 1;
       else high = middle;
     }
-    const symbol = this.sorted[low - 1];
-    if (symbol === undefined) return undefined;
-    const offset = address - symbol.address;
-    if (offset >= FARTHEST) return undefined;
-    return offset === 0 ? symbol.name : `${symbol.name}+${hex(offset)}`;
+    for (let i = low - 1; i >= 0; i--) {
+      const symbol = this.at(i);
+      const offset = address - symbol.address;
+      if (offset >= FARTHEST) return undefined;
+      if (symbol.name !== undefined) return offset === 0 ? symbol.name : `${symbol.name}+${hex(offset)}`;
+    }
+    return undefined;
   }
 
   /** The address of a symbol; undefined if there is none of that name. */
   addressOf(name: string): number | undefined {
-    this.byName ??= new Map(this.sorted.map((s) => [s.name, s.address]));
+    this.byName ??= new Map([...this.symbols()].map((s) => [s.name, s.address]));
     return this.byName.get(name);
   }
 }
@@ -69,22 +110,23 @@ function stringAt(file: Uint8Array, from: number, end: number): string | undefin
   return Buffer.from(file.buffer, file.byteOffset + from, stop - from).toString('latin1');
 }
 
-/** A name that can stand in a message and in a stack trace. */
-function isPrintable(name: string | undefined): name is string {
-  return name !== undefined && /^[\x21-\x7e]+$/.test(name);
+/** A name if it can stand in a message and in a stack trace. */
+function printable(name: string | undefined): string | undefined {
+  return name !== undefined && /^[\x21-\x7e]+$/.test(name) ? name : undefined;
 }
 
 /**
  * The code symbols of an ELF32 file; none if it has no symbol table, or one that cannot be read. Nothing in the file
  * is believed: it may be the guest's.
  */
-export function elfSymbols(file: Uint8Array): CodeSymbol[] {
-  if (!isElf(file) || file.length < 52) return [];
+export function elfSymbols(file: Uint8Array): SymbolTable {
+  const none = SymbolTable.of([]);
+  if (!isElf(file) || file.length < 52) return none;
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const table = view.getUint32(32, true);
   const headerBytes = view.getUint16(46, true);
   const count = view.getUint16(48, true);
-  if (headerBytes < SECTION_HEADER_BYTES || table + headerBytes * count > file.length) return [];
+  if (headerBytes < SECTION_HEADER_BYTES || table + headerBytes * count > file.length) return none;
   const section = (i: number): Record<'type' | 'flags' | 'offset' | 'size' | 'link', number> => {
     const at = table + headerBytes * i;
     const word = (offset: number): number => view.getUint32(at + offset, true);
@@ -92,23 +134,27 @@ export function elfSymbols(file: Uint8Array): CodeSymbol[] {
   };
   const inFile = ({ offset, size }: { offset: number; size: number }): boolean =>
     offset + size <= file.length;
-  const out: CodeSymbol[] = [];
+  const isCode = new Uint8Array(count);
+  for (let i = 1; i < Math.min(count, SHN_LORESERVE); i++)
+    isCode[i] = section(i).flags & SHF_EXECINSTR ? 1 : 0;
+  const addresses: number[] = [];
+  /** Where the names are: offset in the file, and the end of their string table. */
+  const names: number[] = [];
+  const ends: number[] = [];
   for (let i = 0; i < count; i++) {
     const symbols = section(i);
     if (symbols.type !== SHT_SYMTAB || symbols.link >= count || !inFile(symbols)) continue;
     const strings = section(symbols.link);
     if (!inFile(strings)) continue;
-    for (let k = 0; k + SYMBOL_BYTES <= symbols.size; k += SYMBOL_BYTES) {
-      const at = symbols.offset + k;
-      const index = view.getUint16(at + 14, true);
-      if (!CODE_TYPES.includes(file[at + 12]! & 0xf)) continue;
-      if (index === 0 || index >= SHN_LORESERVE || index >= count) continue;
-      if (!(section(index).flags & SHF_EXECINSTR)) continue;
-      const name = stringAt(file, strings.offset + view.getUint32(at, true), strings.offset + strings.size);
-      if (isPrintable(name)) out.push({ address: view.getUint32(at + 4, true), name });
+    const end = strings.offset + strings.size;
+    for (let at = symbols.offset; at + SYMBOL_BYTES <= symbols.offset + symbols.size; at += SYMBOL_BYTES) {
+      if (!CODE_TYPES[file[at + 12]! & 0xf] || !isCode[view.getUint16(at + 14, true)]) continue;
+      addresses.push(view.getUint32(at + 4, true));
+      names.push(strings.offset + view.getUint32(at, true));
+      ends.push(end);
     }
   }
-  return out;
+  return SymbolTable.from(addresses, (n) => printable(stringAt(file, names[n]!, ends[n]!)));
 }
 
 function mapSymbols(text: string): CodeSymbol[] {
@@ -122,8 +168,10 @@ function mapSymbols(text: string): CodeSymbol[] {
 
 /** Symbols of a file that the user named: an ELF file or a System.map. Throws `UserError` if it has none. */
 export function readSymbols(file: Uint8Array, name: string): SymbolTable {
-  const symbols = isElf(file) ? elfSymbols(file) : mapSymbols(Buffer.from(file).toString('latin1'));
-  if (symbols.length > 0) return new SymbolTable(symbols);
+  const symbols = isElf(file)
+    ? elfSymbols(file)
+    : SymbolTable.of(mapSymbols(Buffer.from(file).toString('latin1')));
+  if (symbols.size > 0) return symbols;
   const why = isElf(file)
     ? 'it has no symbol table for 32-bit code (is it stripped?)'
     : 'it is neither an ELF file nor a System.map';
