@@ -44,10 +44,11 @@ const MORE_HEAT = 2;
 /** How soon, in guest instructions. */
 const SOON = 20_000_000;
 /**
- * Guest instructions before `auto` starts its worker, more than a boot takes: while V8 still optimises the interpreter
- * and the JavaScript of discovery is cold, a worker that loads Binaryen and the first requests cost a quarter of a second.
+ * Guest instructions before `auto` starts its worker, by when V8 has compiled the interpreter: whatever else runs before
+ * makes that later. The worker loads Binaryen and translates a sample; then it is asked for something.
  */
-const WARM_UP = 200_000_000;
+const WORKER_START = 30_000_000;
+const WARM_UP = 60_000_000;
 /** Blocks that are remembered between the steps. */
 const MOST_HEATING = 100_000;
 /**
@@ -98,8 +99,9 @@ export class InterpreterEngine implements Engine {
   /** Instruction counts at which blocks, by their first record, came to the first of two steps of heat. */
   private readonly heating = new Map<number, number>();
   private readonly inTwoSteps: boolean;
-  /** Nothing is translated before so many instructions. */
+  /** Nothing is translated before so many instructions, and no worker started before so many. */
   private readonly warmUp: number;
+  private readonly workerStart: number;
   private readonly samples = new TransitionSamples();
   /** Regions that are being merged. */
   private readonly merging = new Set<Region>();
@@ -129,6 +131,7 @@ export class InterpreterEngine implements Engine {
     this.heat = options.heat ?? HEAT[this.tiers];
     // Where runs have to be the same again nobody's time counts.
     this.warmUp = options.punctual ? 0 : WARM_UP;
+    this.workerStart = options.punctual ? 0 : WORKER_START;
     this.inTwoSteps = this.tiers === 'auto' && options.heat === undefined;
     const translator = options.translator ?? SHARED_TRANSLATOR;
     this.background = options.punctual
@@ -193,7 +196,7 @@ export class InterpreterEngine implements Engine {
       this.attention = false;
       return LEAVE.attention;
     }
-    if (this.tiers === 'auto' && this.instructions >= this.warmUp) this.background.prepare();
+    if (this.tiers === 'auto' && this.instructions >= this.workerStart) this.background.prepare();
     this.background.poll();
     this.mmu.selectTlb();
     this.resolves = 0;
