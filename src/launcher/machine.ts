@@ -8,7 +8,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Engine } from '../runtime/engine.js';
-import type { EngineKind } from '../runtime/engine-kind.js';
+import { DEFAULT_ENGINE, type EngineKind } from '../runtime/engine-kind.js';
 import { RealtimeClock, VirtualClock, DEFAULT_VIRTUAL_EPOCH_MS, type Clock } from '../lguest/clock.js';
 import type { HostEvent } from '../lguest/core.js';
 import { GuestDeath, hex } from '../lguest/death.js';
@@ -55,7 +55,7 @@ export interface MachineOptions {
   epoch?: Date;
   /** Who unpacks a gzip bzImage; default `host`. */
   unpack?: Unpack;
-  /** What executes the guest's instructions; default `interp`. */
+  /** What executes the guest's instructions; default `auto`. */
   engine?: EngineKind;
   /**
    * Names of places in the kernel, for messages and profilers: an ELF file or a System.map, its path or its bytes.
@@ -155,7 +155,7 @@ export class Machine {
 
   /** Reads and checks everything; no instruction is executed yet. Throws `UserError`. */
   constructor(private readonly options: MachineOptions = {}) {
-    prepareEngine(options.engine ?? 'interp');
+    prepareEngine(options.engine ?? DEFAULT_ENGINE);
     const { load, kernelFile } = readLoad(options);
     this.load = load;
     this.symbolSource = symbolSource(options.symbols, kernelFile);
@@ -207,7 +207,7 @@ export class Machine {
     });
     const { instructions, busyMilliseconds, restarts } = this;
     const mips = busyMilliseconds > 0 ? instructions / busyMilliseconds / 1000 : 0;
-    const engine = this.options.engine ?? 'interp';
+    const engine = this.options.engine ?? DEFAULT_ENGINE;
     return { engine, instructions, busyMilliseconds, mips, restarts, counters };
   }
 
@@ -351,7 +351,7 @@ export class Machine {
       load: this.load,
       layout: this.layout,
       engine: {
-        kind: this.options.engine ?? 'interp',
+        kind: this.options.engine ?? DEFAULT_ENGINE,
         punctual: this.options.punctual ?? false,
         watchRegions: this.options.watchRegions ?? false,
         symbolOf: (eip) => this.symbols.nameOf(eip),

@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SHARED_TRANSLATOR } from '../runtime/background.js';
+import { DEFAULT_ENGINE } from '../runtime/engine-kind.js';
 import { packageRoot } from '../runtime/load-interpreter.js';
 import { prepareEngine } from '../runtime/prepare-engine.js';
 import { ConsoleOutput } from './console-output.js';
@@ -32,7 +33,7 @@ let guestState = (): string => 'no guest yet';
 /** Runs a machine on this process's terminal. Returns the exit status. */
 async function launch(options: LaunchOptions, explanation?: Explanation): Promise<number> {
   SHARED_TRANSLATOR.ownsProcess = true;
-  prepareEngine(options.engine ?? 'interp');
+  prepareEngine(options.engine ?? DEFAULT_ENGINE);
   const { Machine } = await import('./machine.js');
   let status: number | undefined;
   let machine: Machine | undefined;

@@ -1,6 +1,6 @@
 /** The command line's options, described once; the parser and `--help` are made from this table. */
 import { Command, CommanderError, Option } from 'commander';
-import { ENGINE_KINDS, type EngineKind } from '../runtime/engine-kind.js';
+import { DEFAULT_ENGINE, ENGINE_KINDS, type EngineKind } from '../runtime/engine-kind.js';
 import { EXIT_STATUS, UserError } from './errors.js';
 import type { DiskOption } from './machine.js';
 import type { Unpack } from './load-bzimage.js';
@@ -113,6 +113,8 @@ const HELP_HEAD =
 const HELP_TAIL = `
 <mem-in-mb> is the guest's memory in MiB (${LEAST_MEBIBYTES}..${MOST_MEBIBYTES}). What follows the kernel goes to the kernel.
 Keys: Ctrl-a x leaves, Ctrl-a h shows help; three Ctrl-C within a second also leave.
+Engines: ${DEFAULT_ENGINE} (the default) translates what is hot in the background, interp only interprets,
+jit translates everything at once, reference is slow and simple.
 lguest compare runs a guest on two engines and compares them, lguest explain shows what was made of its code:
 lguest compare --help, lguest explain --help.
 Exit status: ${EXIT_STATUS.clean} the guest powered off, ${EXIT_STATUS.userError} bad options or files, ${EXIT_STATUS.guestDeath} the guest panicked or died.`;

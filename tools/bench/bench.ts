@@ -13,6 +13,7 @@
  */
 import { cpus, release, totalmem, type } from 'node:os';
 import { parseArgs } from 'node:util';
+import { DEFAULT_ENGINE } from '../../src/runtime/engine-kind.js';
 import { run, isInstalled, ROUNDS } from './measure.js';
 import { benchPrograms, DEFAULT_PERCENT as PROGRAMS_PERCENT } from './programs.js';
 import { benchBoot, benchDefaultGuest, benchMemory } from './boot.js';
@@ -25,7 +26,7 @@ const MOST_PERCENT = 10_000;
 
 const { values, positionals } = parseArgs({
   options: {
-    engine: { type: 'string', multiple: true, default: ['interp'] },
+    engine: { type: 'string', multiple: true, default: [DEFAULT_ENGINE] },
     percent: { type: 'string' },
   },
   allowPositionals: true,
