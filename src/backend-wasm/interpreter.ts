@@ -6,7 +6,10 @@
 import * as S from '../frontend-x86/cpu-state.js';
 import { type Block, Field, type IrFunction, type Operand } from '../ir/ir.js';
 import { Emitter, type Expr, Locals, type Width } from './binaryen.js';
-import { FunctionTarget, type FunctionTraits, Lowering, type Target, traitsOf } from './lower.js';
+import { Lowering } from './lower.js';
+import type { Target } from './target.js';
+import { type FunctionTraits, traitsOf } from './function-traits.js';
+import { FunctionTarget } from './function-target.js';
 import * as L from './memory-layout.js';
 import { countExit } from './region-flow.js';
 import { withFunctionName } from './name-section.js';

@@ -7,69 +7,19 @@ import {
   type Block,
   type CallTarget,
   type Field,
-  type IrFunction,
   type Mark,
   type Op,
   type Operand,
   type Value,
 } from '../ir/ir.js';
-import {
-  EXIT_DETAIL,
-  EXIT_ERROR,
-  EXIT_REASON,
-  FLAG_AUX,
-  FLAG_RESULT,
-  ZERO,
-} from '../frontend-x86/cpu-state.js';
+import { EXIT_DETAIL, EXIT_ERROR, EXIT_REASON } from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
-import type { Emitter, Expr, Locals, ResultType, Width } from './binaryen.js';
+import type { Emitter, Expr, Locals } from './binaryen.js';
 import type { AccessGroup, GroupMember } from './access-groups.js';
+import { type FunctionTraits, NO_TRAITS } from './function-traits.js';
 import { SLOW_PATH, TLB_ENTRIES } from './memory-layout.js';
+import type { Target } from './target.js';
 import { widthOf } from './width.js';
-
-/** Where lowered code stands, and how it reaches its surroundings. Every method makes a new expression. */
-export interface Target {
-  /** Reads a state slot. */
-  get(width: Width, slot: Operand): Expr;
-  /** Writes a state slot. */
-  put(width: Width, slot: Operand, value: Expr): Expr;
-  field(f: Field): Expr;
-  /** eip of the current instruction + delta, or what the field says. */
-  pcrel(delta: Operand): Expr;
-  /** Address of the current TLB. */
-  tlb(): Expr;
-  /** Leaves because EXIT_* tell of a fault of the current instruction. */
-  fault(): Expr;
-  /**
-   * Leaves in front of the current instruction, which has done nothing yet: whoever goes on executes it some other way.
-   * Missing where there is no other way.
-   */
-  miss?(): Expr;
-  fuel(): Expr;
-  setFuel(value: Expr): Expr;
-  /** Time-stamp counter at the current instruction. */
-  clock(): Expr;
-  /** Before and after a call of an IR function: what it may read or change has to be where it looks. */
-  beforeCall(traits: FunctionTraits): Expr[];
-  afterCall(traits: FunctionTraits): Expr[];
-  /** In the slow path of a store, when it has happened: it may have changed code. */
-  afterSlowStore(): Expr[];
-  goto(delta: Operand): Expr[];
-  branch(condition: Expr, taken: Operand, fallThrough: Operand): Expr[];
-  jump(eip: Expr, kind: number): Expr[];
-  leave(reason: number, detail: Expr): Expr[];
-  /** From here on the ops are those of the block's instruction `index`; what to do between it and the one before. */
-  instruction(index: number): Expr[];
-  /** Functions only. */
-  return(value: Expr | undefined): Expr;
-}
-
-/** What an IR function touches besides its arguments, directly or through others. */
-export interface FunctionTraits {
-  readonly fuel: boolean;
-  /** It reads or writes general registers or status flags in their slots. */
-  readonly registers: boolean;
-}
 
 /** A group's address in control memory, that of its lowest byte; `maybe`: the local holds 0 if its page was not found. */
 interface GroupCheck {
@@ -90,39 +40,6 @@ interface Access {
 const CHANGES = new Set(['put', 'poke', 'store', 'call', 'env']);
 
 const NO_GROUPS: ReadonlyMap<number, GroupMember> = new Map();
-const NO_TRAITS: FunctionTraits = { fuel: false, registers: false };
-
-/** State slots that a region keeps in locals: general registers, and the two of the status flags. */
-export function isRegisterSlot(slot: number): boolean {
-  return slot < ZERO || slot === FLAG_RESULT || slot === FLAG_AUX;
-}
-
-/** The traits of the functions, by name. */
-export function traitsOf(functions: readonly IrFunction[]): ReadonlyMap<string, FunctionTraits> {
-  const traits = new Map<string, FunctionTraits>(functions.map((f) => [f.name, NO_TRAITS]));
-  for (let changed = true; changed;) {
-    changed = false;
-    for (const f of functions) {
-      let { fuel, registers } = traits.get(f.name)!;
-      for (const op of f.body.ops) {
-        const { effect } = OPS[op.name];
-        if (op.name === 'fuel' || op.name === 'charge') fuel = true;
-        else if (effect === 'get' || effect === 'put') registers ||= isRegisterSlot(op.imm as number);
-        else if (op.name === 'call') {
-          const callee = traits.get((op.imm as CallTarget).name) ?? NO_TRAITS;
-          fuel ||= callee.fuel;
-          registers ||= callee.registers;
-        }
-      }
-      const known = traits.get(f.name)!;
-      if (fuel !== known.fuel || registers !== known.registers) {
-        traits.set(f.name, { fuel, registers });
-        changed = true;
-      }
-    }
-  }
-  return traits;
-}
 
 const TLB_INDEX_MASK = (TLB_ENTRIES - 1) << 4;
 /** Lowers one block (or function body) into statements. */
@@ -518,80 +435,5 @@ export class Lowering {
     }
     out.push(...target.afterCall(traits));
     if (callee.faults) out.push(this.faultCheck());
-  }
-}
-
-/** State slots in memory, the rest out of bounds: what IR functions see. */
-export class FunctionTarget implements Target {
-  constructor(
-    protected readonly e: Emitter,
-    private readonly result: ResultType,
-    private readonly tlbSlot: number,
-    private readonly fuelSlot: number,
-  ) {}
-  get(width: Width, slot: Operand): Expr {
-    return this.e.load(width, this.e.i32(0), slot as number);
-  }
-  put(width: Width, slot: Operand, value: Expr): Expr {
-    return this.e.store(width, this.e.i32(0), value, slot as number);
-  }
-  tlb(): Expr {
-    return this.e.load(32, this.e.i32(0), this.tlbSlot);
-  }
-  fault(): Expr {
-    const { e } = this;
-    switch (this.result) {
-      case 'void':
-        return e.return();
-      case 'i32':
-        return e.return(e.i32(0));
-      case 'i64':
-        return e.return(e.i64(0n));
-    }
-  }
-  fuel(): Expr {
-    return this.e.load(32, this.e.i32(0), this.fuelSlot);
-  }
-  setFuel(value: Expr): Expr {
-    return this.e.store(32, this.e.i32(0), value, this.fuelSlot);
-  }
-  beforeCall(): Expr[] {
-    return [];
-  }
-  afterCall(): Expr[] {
-    return [];
-  }
-  afterSlowStore(): Expr[] {
-    return [];
-  }
-  return(value: Expr | undefined): Expr {
-    return this.e.return(value);
-  }
-  instruction(): Expr[] {
-    return [];
-  }
-  private none(): never {
-    throw new Error('an IR function has no instruction around it');
-  }
-  field(): Expr {
-    return this.none();
-  }
-  pcrel(): Expr {
-    return this.none();
-  }
-  clock(): Expr {
-    return this.none();
-  }
-  goto(): Expr[] {
-    return this.none();
-  }
-  branch(): Expr[] {
-    return this.none();
-  }
-  jump(): Expr[] {
-    return this.none();
-  }
-  leave(): Expr[] {
-    return this.none();
   }
 }

@@ -4,7 +4,7 @@ import type { CallTarget } from '../ir/ir.js';
 import type { Block } from '../ir/ir.js';
 import { OPS } from '../ir/ops.js';
 import type { Emitter, Expr } from './binaryen.js';
-import { type FunctionTraits, isRegisterSlot } from './lower.js';
+import { type FunctionTraits, isRegisterSlot } from './function-traits.js';
 
 export const PARAMETERS = ['i32', 'i32', 'i32'] as const;
 /** Number of the entry to start at. */

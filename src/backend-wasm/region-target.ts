@@ -2,7 +2,8 @@
 import * as S from '../frontend-x86/cpu-state.js';
 import type { Block, Field, Operand } from '../ir/ir.js';
 import type { Emitter, Expr, Width } from './binaryen.js';
-import type { FunctionTraits, Target } from './lower.js';
+import type { Target } from './target.js';
+import type { FunctionTraits } from './function-traits.js';
 import * as L from './memory-layout.js';
 import { RETURNS } from './record.js';
 import * as R from './region-locals.js';

@@ -16,7 +16,7 @@ import type { CallTarget } from '../ir/ir.js';
 import { OPS, type Type } from '../ir/ops.js';
 import { Emitter, type Expr, Locals, type ResultType } from './binaryen.js';
 import { deltaBytes, indirectJump } from './entry-map.js';
-import type { FunctionTraits } from './lower.js';
+import type { FunctionTraits } from './function-traits.js';
 import * as L from './memory-layout.js';
 import { countExit, RegionFlow } from './region-flow.js';
 import * as R from './region-locals.js';

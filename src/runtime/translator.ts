@@ -1,7 +1,7 @@
 /** Makes Wasm of hot code: discovery, lifting and lowering of one region. Knows no machine, so it can work anywhere. */
 import { liftRegion, pageOf, type RegionOutline } from '../frontend-x86/discover.js';
 import { FUNCTIONS } from '../frontend-x86/lift/functions.js';
-import { traitsOf } from '../backend-wasm/lower.js';
+import { traitsOf } from '../backend-wasm/function-traits.js';
 import { withFunctionName } from '../backend-wasm/name-section.js';
 import { generateRegion, REGION_EXPORT, type RegionImage } from '../backend-wasm/region.js';
 import { REGION_NEED_MASK } from '../backend-wasm/memory-layout.js';
