@@ -1,7 +1,8 @@
 /**
  * Memory accesses of a block that share one TLB check: those at constant distances from one value, such as the slots of
- * a stack frame or the fields of a structure. The first access of a group looks the page up for all of them; if they do
- * not lie in one page, or the page is not in the TLB, each goes its slow way.
+ * a stack frame or the fields of a structure. The first access of a group looks the page up for all of them. If they do
+ * not lie in one page, or the page is not in the TLB, the first one's instruction is given up; where it cannot be, each
+ * access goes its slow way.
  *
  * Nothing takes a translation away inside a block: the Host changes page tables between runs, pages become code between
  * blocks, and a slow path only fills the TLB.
