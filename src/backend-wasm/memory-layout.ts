@@ -39,6 +39,9 @@ export const REGION_ENTRIES = RUNTIME + 48;
 export const TRANSITIONS = RUNTIME + 52;
 export const TRANSITION_SAMPLE = 2048;
 
+/** Set for `resolve`: the block at EIP has to run as instructions, even if a region starts there. */
+export const PLAIN_WANTED = RUNTIME + 60;
+
 /** Ways out of regions, counted: dwords in this order from REGION_EXITS on. */
 export const REGION_EXIT_CAUSES = ['direct jump', 'other page', 'no entry', 'fuel', 'TLB miss'] as const;
 export type RegionExitCause = (typeof REGION_EXIT_CAUSES)[number];
@@ -48,8 +51,8 @@ export const DIRECT_INTS = RUNTIME + 96;
 export const DIRECT_FAULTS = RUNTIME + 100;
 export const DIRECT_FAULT_FUEL = RUNTIME + 104;
 
-/** Set for `resolve`: the block at EIP has to run as instructions, even if a region starts there. */
-export const PLAIN_WANTED = RUNTIME + 108;
+/** First address of the part that all address spaces share. */
+export const KERNEL_START = RUNTIME + 108;
 
 /** The virtual GDT: 32 descriptors; the Host keeps it. */
 export const GDT = 0x1000;
@@ -59,7 +62,19 @@ export const TLB_ENTRY_BITS = 10;
 export const TLB_ENTRIES = 1 << TLB_ENTRY_BITS;
 export const TLB_DATA_BYTES = TLB_ENTRIES * 16;
 /** Behind it the execution TLB: entries of 8 bytes {tag, address of the page's code map}. */
-export const TLB_BYTES = TLB_DATA_BYTES + TLB_ENTRIES * 8;
+const TLB_EXECUTION_BYTES = TLB_ENTRIES * 8;
+/**
+ * Behind that, what tells where entries need not be looked for. A byte per 4 MiB of the address space: 0 if there may be
+ * entries for it, else 0xff.
+ */
+export const TLB_RANGES = TLB_DATA_BYTES + TLB_EXECUTION_BYTES;
+export const TLB_RANGE_BITS = 22;
+const TLB_RANGE_COUNT = 1 << (32 - TLB_RANGE_BITS);
+/** A byte per 16 neighbours of both TLBs: 0 if there may be entries below KERNEL_START among them, else 0xff. */
+export const TLB_USER_GROUPS = TLB_RANGES + TLB_RANGE_COUNT;
+export const TLB_GROUP_BITS = 4;
+export const TLB_GROUPS = TLB_ENTRIES >> TLB_GROUP_BITS;
+export const TLB_BYTES = TLB_USER_GROUPS + TLB_GROUPS;
 /** A context: user TLB, supervisor TLB. */
 export const TLB_CONTEXT_BYTES = 2 * TLB_BYTES;
 export const TLB_CONTEXTS = 9;

@@ -18,6 +18,8 @@ const hex = (n: number): string => `0x${(n >>> 0).toString(16)}`;
 /** Context 0 is the linear mode's. */
 const LINEAR_CONTEXT = 0;
 const NO_ROOT = -1;
+/** What TLB_RANGES and TLB_USER_GROUPS have for a range or group without entries; so a TLB is cleared by one fill. */
+const NO_ENTRIES = 0xff;
 
 export class GuestMmu implements Mmu {
   pfnLimit: number;
@@ -45,6 +47,7 @@ export class GuestMmu implements Mmu {
   }
   set kernelAddress(address: number) {
     this.kernelStart = address;
+    this.slot(L.KERNEL_START, address);
     this.flushAll();
   }
 
@@ -58,6 +61,7 @@ export class GuestMmu implements Mmu {
     this.slot(L.TLB_CONTEXT, base);
     this.slot(L.TLB_BASE, this.cpu.get(S.CPL) === 3 ? base : base + L.TLB_BYTES);
     this.slot(L.PFN_LIMIT, this.pfnLimit);
+    this.slot(L.KERNEL_START, this.kernelStart);
     this.slot(L.PAGE_ROOT, this.root);
     this.slot(L.PAGING_MODE, this.root === NO_ROOT ? 0 : this.pae ? 2 : 1);
   }
@@ -101,22 +105,56 @@ export class GuestMmu implements Mmu {
 
   flushUser(): void {
     const base = L.TLB_POOL + this.context * L.TLB_CONTEXT_BYTES;
-    this.memory.u8.fill(0xff, base, base + L.TLB_BYTES);
-    this.dropWhere(base + L.TLB_BYTES, 0, this.kernelStart - 1);
+    this.dropUserEntries(base, 0, this.kernelStart - 1);
+    this.dropUserEntries(base + L.TLB_BYTES, 0, this.kernelStart - 1);
   }
 
-  /** Drops a TLB's entries for pages in [first, last]. */
-  private dropWhere(tlb: number, first: number, last: number): void {
+  /** Drops a TLB's entries for pages in [first, last], whole ranges. */
+  private dropRanges(tlb: number, first: number, last: number): void {
+    const { u8 } = this.memory;
+    const ranges = tlb + L.TLB_RANGES;
+    let found = false;
+    for (let at = ranges + (first >>> L.TLB_RANGE_BITS); at <= ranges + (last >>> L.TLB_RANGE_BITS); at++) {
+      if (u8[at] === NO_ENTRIES) continue;
+      u8[at] = NO_ENTRIES;
+      found = true;
+    }
+    if (!found) return;
+    if (last < this.kernelStart) this.dropUserEntries(tlb, first, last);
+    else this.dropWhere(tlb, first, last, 0, L.TLB_ENTRIES);
+  }
+
+  /** Drops a TLB's entries for pages in [first, last], all of them below the kernel. */
+  private dropUserEntries(tlb: number, first: number, last: number): void {
+    const { u8 } = this.memory;
+    const groups = tlb + L.TLB_USER_GROUPS;
+    for (let group = 0; group < L.TLB_GROUPS; group++) {
+      if (u8[groups + group] === NO_ENTRIES) continue;
+      const from = group << L.TLB_GROUP_BITS;
+      if (!this.dropWhere(tlb, first, last, from, from + (1 << L.TLB_GROUP_BITS)))
+        u8[groups + group] = NO_ENTRIES;
+    }
+  }
+
+  /**
+   * Drops those of a TLB's entries with the indices [from, to) that are for pages in [first, last]. Returns whether any
+   * for a page below the kernel is left.
+   */
+  private dropWhere(tlb: number, first: number, last: number, from: number, to: number): boolean {
     const { i32 } = this.memory;
-    for (let e = tlb >> 2, end = e + TLB_DATA_WORDS; e < end; e += 4) {
+    let userEntries = false;
+    for (let e = (tlb >> 2) + 4 * from, end = (tlb >> 2) + 4 * to; e < end; e += 4) {
       const tag = i32[e]! >>> 0;
       if (tag >= first && tag <= last) i32[e] = i32[e + 1] = -1;
+      else if (tag < this.kernelStart) userEntries = true;
     }
     const execution = (tlb + L.TLB_DATA_BYTES) >> 2;
-    for (let e = execution, end = e + 2 * L.TLB_ENTRIES; e < end; e += 2) {
+    for (let e = execution + 2 * from, end = execution + 2 * to; e < end; e += 2) {
       const tag = i32[e]! >>> 0;
       if (tag >= first && tag <= last) i32[e] = -1;
+      else if (tag < this.kernelStart) userEntries = true;
     }
+    return userEntries;
   }
 
   flushPage(root: number, address: number): void {
@@ -146,18 +184,22 @@ export class GuestMmu implements Mmu {
     for (let context = LINEAR_CONTEXT + 1; context < L.TLB_CONTEXTS; context++) {
       if (everywhere || this.owner[context] === root) {
         const base = L.TLB_POOL + context * L.TLB_CONTEXT_BYTES;
-        this.dropWhere(base, first, last);
-        this.dropWhere(base + L.TLB_BYTES, first, last);
+        this.dropRanges(base, first, last);
+        this.dropRanges(base + L.TLB_BYTES, first, last);
       }
     }
   }
 
   /** Enters a page whose code map is at `map` into the current execution TLB. */
   setExecutable(linear: number, map: number): void {
-    const tlb = this.memory.i32[L.TLB_BASE >> 2]! + L.TLB_DATA_BYTES;
-    const e = (tlb >> 2) + 2 * ((linear >>> 12) & (L.TLB_ENTRIES - 1));
-    this.memory.i32[e] = linear & ~0xfff;
-    this.memory.i32[e + 1] = map;
+    const { i32, u8 } = this.memory;
+    const tlb = i32[L.TLB_BASE >> 2]!;
+    const index = (linear >>> 12) & (L.TLB_ENTRIES - 1);
+    const e = ((tlb + L.TLB_DATA_BYTES) >> 2) + 2 * index;
+    i32[e] = linear & ~0xfff;
+    i32[e + 1] = map;
+    u8[tlb + L.TLB_RANGES + (linear >>> L.TLB_RANGE_BITS)] = 0;
+    if (linear >>> 0 < this.kernelStart) u8[tlb + L.TLB_USER_GROUPS + (index >> L.TLB_GROUP_BITS)] = 0;
   }
 
   /** The code map that the current execution TLB has for a page, if any. */
@@ -184,7 +226,7 @@ export class GuestMmu implements Mmu {
   /** Forgets the execution TLBs, whose code maps are gone. */
   flushExecution(): void {
     for (let tlb = L.TLB_POOL, n = 0; n < 2 * L.TLB_CONTEXTS; n++, tlb += L.TLB_BYTES) {
-      this.memory.u8.fill(0xff, tlb + L.TLB_DATA_BYTES, tlb + L.TLB_BYTES);
+      this.memory.u8.fill(0xff, tlb + L.TLB_DATA_BYTES, tlb + L.TLB_RANGES);
     }
   }
 

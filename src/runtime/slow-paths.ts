@@ -190,11 +190,23 @@ const tlbFill = defineFunction('tlb_fill', ['i32', 'i32'], 'i32', true, (b, addr
   b.poke32(tlb, page, 0);
   b.poke32(tlb, b.pure('i32.select', tagged, page, c.k(-1)), 4);
   b.poke32(tlb, b.pure('i32.sub', c.add(pa, L.RAM), page), 8);
+  noteTlbEntry(b, address);
   b.if(tagged, () => {
     b.poke8(pfn, c.or(flags, c.k(L.PAGE_WRITE_TAGGED)), L.PAGE_FLAGS);
   });
   b.return(c.k(1));
 });
+
+/** An entry for the address was made in the current TLB: flushes have to look at its range and group. */
+function noteTlbEntry(b: Builder, address: Value): void {
+  const c = new Code(b);
+  const tlb = b.get32(L.TLB_BASE);
+  b.poke8(c.sum(tlb, c.shr(address, L.TLB_RANGE_BITS)), c.k(0), L.TLB_RANGES);
+  b.if(b.pure('i32.lt_u', address, b.get32(L.KERNEL_START)), () => {
+    const group = c.and(c.shr(address, 12 + L.TLB_GROUP_BITS), L.TLB_GROUPS - 1);
+    b.poke8(c.sum(tlb, group), c.k(0), L.TLB_USER_GROUPS);
+  });
+}
 
 function tlbEntryOf(b: Builder, address: Value): Value {
   const c = new Code(b);
