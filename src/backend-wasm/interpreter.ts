@@ -630,7 +630,6 @@ function addRun(
     ),
   ];
   const refresh = (): Expr[] => [e.setLocal(BASE, slot(L.PAGE_BASE)), e.setLocal(TLB, slot(L.TLB_BASE))];
-  const leaveIfNone = (): Expr => e.if(e.pure('i32.eqz', [get(REC)]), e.return(slot(S.EXIT_REASON)));
   const resolve: Expr[] = [
     e.setLocal(LINK, e.i32(0)),
     setSlot(S.EIP, get(EIP)),
@@ -638,7 +637,7 @@ function addRun(
     setSlot(L.CODE_LOOKUPS, e.add(slot(L.CODE_LOOKUPS), e.i32(1))),
     e.setLocal(REC, e.call('resolve', [], 'i32')),
     ...refresh(),
-    leaveIfNone(),
+    e.br('left', e.pure('i32.eqz', [get(REC)])),
     ...claim(),
   ];
   const leave: Expr[] = [refund(), setSlot(S.EIP, recordEip()), setSlot(L.FUEL, get(FUEL))];

@@ -2,7 +2,7 @@
 import * as S from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
 import { GDT } from '../backend-wasm/memory-layout.js';
-import { CODE, DATA, Guest, PAGE, STACK, STORE } from './testing/code-guest.js';
+import { CODE, DATA, Guest, JMP, PAGE, STACK, STORE } from './testing/code-guest.js';
 
 const FAR_HANDLER = CODE + PAGE;
 const UNMAPPED = 0x400000;
@@ -12,13 +12,13 @@ const KERNEL_CODE = 8;
 const CR2 = DATA + 0x10;
 const IF = DATA + 0x20;
 
-/** Runs a store to an unmapped page at a privilege level; how it ended, and where. */
-function fault(level: number): { reason: number; detail: number; guest: Guest } {
+/** Runs code, by default a store to an unmapped page, behind a push at a privilege level; how it ended, and where. */
+function fault(level: number, code = STORE): { reason: number; detail: number; guest: Guest } {
   const guest = new Guest('interp');
   const { cpu, memory } = guest.engine;
   guest.paging();
   // The push brings the stack's page into the TLB.
-  guest.put(CODE, [...PUSH_EAX, ...STORE]);
+  guest.put(CODE, [...PUSH_EAX, ...code]);
   guest.put(FAR_HANDLER, INT(0x21));
   memory.write32(IF, S.F_IF);
   cpu.set(S.DIRECT_TRAPS, 1);
@@ -46,6 +46,15 @@ test('at the kernel level the handler is entered with a frame on the same stack'
   const { cpu, memory } = guest.engine;
   expect(cpu.get(S.ESP)).toBe(STACK - 4 - 16);
   expect([0, 4].map((at) => memory.read32(STACK - 20 + at))).toEqual([2, CODE + 1]);
+  expect(memory.read32(CR2)).toBe(UNMAPPED);
+  expect(guest.engine.directTraps()).toEqual({ systemCalls: 0, pageFaults: 1 });
+});
+
+test('what cannot be fetched is a fault like others', () => {
+  const { reason, detail, guest } = fault(1, JMP(CODE + 1, UNMAPPED));
+  expect([reason, detail]).toEqual([LEAVE.int, 0x21]);
+  const { memory } = guest.engine;
+  expect(memory.read32(STACK - 4 - 12)).toBe(UNMAPPED);
   expect(memory.read32(CR2)).toBe(UNMAPPED);
   expect(guest.engine.directTraps()).toEqual({ systemCalls: 0, pageFaults: 1 });
 });
