@@ -641,9 +641,12 @@ function addRun(
     ...claim(),
   ];
   const leave: Expr[] = [refund(), setSlot(S.EIP, recordEip()), setSlot(L.FUEL, get(FUEL))];
-  // EIP and FUEL are right, EXIT_* tell why: the guest's own handler may be entered at once.
+  // EIP and FUEL are right, EXIT_* tell why: the guest's own handler may be entered at once, or the owner may serve it.
   const left: Expr[] = [
-    e.if(e.pure('i32.eqz', [e.call(L.DIRECT_TRAP, [], 'i32')]), e.return(slot(S.EXIT_REASON))),
+    e.if(
+      e.pure('i32.eqz', [e.call(L.DIRECT_TRAP, [], 'i32')]),
+      e.if(e.pure('i32.eqz', [e.call('serve', [], 'i32')]), e.return(slot(S.EXIT_REASON))),
+    ),
     setSlot(L.PAGE_BASE, e.and(slot(S.EIP), e.i32(-4096))),
     e.store(16, e.i32(0), e.and(slot(S.EIP), e.i32(4095)), L.START_RECORD + RECORD_OFFSET),
     e.setLocal(FUEL, slot(L.FUEL)),

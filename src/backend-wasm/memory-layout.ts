@@ -161,4 +161,6 @@ export const IMPORTS = {
   transition: { params: ['i32', 'i32'], result: 'void' },
   /** Segments are no longer flat: records have to be decoded anew. */
   segments_not_flat: { params: [], result: 'void' },
+  /** () → nonzero if what EXIT_* tell of was served, and the run goes on at EIP with FUEL. Else it ends with EXIT_REASON. */
+  serve: { params: [], result: 'i32' },
 } as const;

@@ -5,7 +5,7 @@
 import * as S from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
 import type { CpuState } from '../runtime/cpu.js';
-import { BadPageTable, describeBadPageTable, type Engine } from '../runtime/engine.js';
+import { BadPageTable, describeBadPageTable, type Engine, SERVED, type Served } from '../runtime/engine.js';
 import { BadPhysicalAddress } from '../runtime/guest-memory.js';
 import type { GuestAbi } from './abi/abi.js';
 import { detectAbi } from './abi/detect.js';
@@ -46,8 +46,8 @@ export interface HostOptions {
   readonly onEarlyConsole?: (text: string) => void;
   readonly ports?: Ports;
   /**
-   * Whether the engine may enter the guest's handlers of system calls and page faults by itself; default true. Without
-   * it every trap ends a run of the engine, as in the reference engine.
+   * Whether the engine may enter the guest's handlers of system calls and page faults by itself, and have hypercalls
+   * served inside its runs; default true. Without it every trap ends a run of the engine, as in the reference engine.
    */
   readonly directTraps?: boolean;
   readonly log?: (line: string) => void;
@@ -74,6 +74,8 @@ const POWER_OFF_MESSAGE = 'Power down';
 
 /** Longest run of the engine; its contract allows 2^30. */
 const LONGEST_RUN = 1 << 24;
+/** Most hypercalls and traps served inside a run of the engine: some take as long as ten thousand instructions. */
+const MOST_SERVED_INSIDE = 256;
 /** Traps and hypercalls in a row without a finished instruction, after which `run` returns all the same. */
 const MOST_TURNS_WITHOUT_PROGRESS = 4096;
 
@@ -107,6 +109,11 @@ export class Host {
   private lookAtClock = Infinity;
   private deadlinesChanged = true;
   private emulated = 0;
+  /** Hypercalls and traps served inside the engine's run in progress, and the instruction count of the last one. */
+  private servedInside = 0;
+  private servedAt = -1;
+  /** A device was told something: it may have taken its time. */
+  private deviceWorked = false;
   /** How often the engine left for each reason (LEAVE). */
   private readonly exits = new Float64Array(Object.keys(LEAVE).length);
   private readonly haltedEvent: { kind: 'halted'; until: number | undefined } = {
@@ -125,6 +132,7 @@ export class Host {
     this.hypercalls = new Hypercalls(this);
     this.engine.clock = (instructions) => this.clock.tsc(instructions);
     this.engine.cpuid = cpuidPolicy(options.cpuFeatures);
+    if (options.directTraps !== false) this.engine.serve = (reason) => this.serveInside(reason);
   }
 
   /** The guest's ABI; before LGUEST_INIT the one it was said to have, or the reference row. */
@@ -269,6 +277,7 @@ export class Host {
         continue;
       }
       if (this.options.directTraps !== false) traps.allowDirectTraps();
+      this.servedInside = 0;
       const reason = engine.run(budget);
       this.exits[reason]!++;
       // A run that ended early took as long as it took: an estimate of instructions is not good for it.
@@ -297,6 +306,38 @@ export class Host {
       return;
     }
     this.leave(reason);
+  }
+
+  /**
+   * Serves hypercalls and page faults without an end of the engine's run, unless there is something to do for the loop
+   * afterwards. No interrupt waits then, so that looking at them changes nothing.
+   */
+  private serveInside(reason: number): Served {
+    const { engine, cpu, traps } = this;
+    if (cpu.get(S.FLAGS_SYSTEM) & S.F_TF) return SERVED.no;
+    const count = engine.instructions;
+    if (reason !== LEAVE.int && reason !== LEAVE.vmcall) {
+      if (reason !== LEAVE.fault || cpu.get(S.EXIT_DETAIL) !== VECTOR_PF) return SERVED.no;
+      // Faults without progress are counted by the loop.
+      if (count === this.servedAt) return SERVED.no;
+    }
+    if (traps.waiting || this.servedInside >= MOST_SERVED_INSIDE) return SERVED.no;
+    this.servedInside++;
+    this.servedAt = count;
+    this.deviceWorked = false;
+    this.leave(reason);
+    if (
+      this.shutdown !== undefined ||
+      this.attention ||
+      this.deadlinesChanged ||
+      this.deviceWorked ||
+      traps.waiting ||
+      traps.halted
+    )
+      return SERVED.end;
+    traps.look();
+    traps.allowDirectTraps();
+    return SERVED.goOn;
   }
 
   /** Serves what the engine stopped for. Interrupts are looked at afterwards. */
@@ -412,6 +453,12 @@ export class Host {
       options.abi !== undefined ? 'as told' : detected ? 'by its lguest_data' : 'for want of a better match';
     options.log?.(`guest interface: Linux ${abi.name} (${how}), lguest_data at ${hex(address)}`);
     return abi;
+  }
+
+  /** NOTIFY. Returns true if a device took it. */
+  notifyDevice(address: number): boolean {
+    this.deviceWorked = true;
+    return this.options.onNotify?.(address) === true;
   }
 
   /** SHUTDOWN. A panic comes as "power off" too: only the string tells. */

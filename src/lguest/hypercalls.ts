@@ -58,7 +58,7 @@ function lastWords(host: Host, address: number, kind: number): string {
 
 /** A device bus that knows the address takes the NOTIFY; else the address is that of a string to print. */
 function notify(host: Host, address: number): void {
-  if (host.options.onNotify?.(address) === true) return;
+  if (host.notifyDevice(address)) return;
   const text = hostString(host, address, CONSOLE_BYTES);
   host.options.onEarlyConsole?.(text);
 }

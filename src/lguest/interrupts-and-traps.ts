@@ -288,6 +288,11 @@ export class InterruptsAndTraps {
     this.lookNow = true;
   }
 
+  /** An interrupt is pending, whether it can be delivered or not. */
+  get waiting(): boolean {
+    return this.pending !== 0;
+  }
+
   /** HALT: nothing runs until an interrupt is delivered. */
   halt(): void {
     this.halted = true;

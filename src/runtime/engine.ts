@@ -55,6 +55,17 @@ export function describeBadPageTable(address: number, entry: number, linear: boo
     : `bad page table entry ${hex(entry)} for address ${hex(address)}`;
 }
 
+/** How the owner answers an engine that asks it to serve something inside a run. */
+export const SERVED = {
+  /** It was not: the run ends as it would have. */
+  no: 0,
+  /** It was, and the run goes on. */
+  goOn: 1,
+  /** It was, and the run ends, as if its budget were used up. */
+  end: 2,
+} as const;
+export type Served = (typeof SERVED)[keyof typeof SERVED];
+
 export interface Engine {
   readonly cpu: CpuState;
   readonly memory: GuestMemory;
@@ -67,6 +78,11 @@ export interface Engine {
    * instructions that straddle pages are served inside.
    */
   run(budget: number): number;
+  /**
+   * Asked before a run ends for `reason`, with the state as it is then; set by the Host, `SERVED.no` until then. An engine
+   * may as well never ask.
+   */
+  serve: (reason: number) => Served;
   /** Makes a run in progress return `LEAVE.attention` soon (from a device or signal). */
   requestAttention(): void;
   /** Time-stamp counter as a function of the exact instruction count; set by the Host's clock. */

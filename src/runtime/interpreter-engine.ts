@@ -9,7 +9,7 @@ import { SHARED_TRANSLATOR, type TranslationService } from './background.js';
 import { CODE_BASE, CodeCache, type CodePageView } from './code-cache.js';
 import { sameLines } from './code-lines.js';
 import { CpuState } from './cpu.js';
-import { BadPageTable, type Engine, type SymbolOf } from './engine.js';
+import { BadPageTable, type Engine, SERVED, type SymbolOf } from './engine.js';
 import { MachineMemory } from './machine-memory.js';
 import { GuestMmu } from './mmu.js';
 import { segmentsAreFlat } from './mode.js';
@@ -89,6 +89,7 @@ export class InterpreterEngine implements Engine {
   instructions = 0;
   clock: (instructions: number) => bigint = BigInt;
   cpuid: Engine['cpuid'] = () => [0, 0, 0, 0];
+  serve: Engine['serve'] = () => SERVED.no;
   private readonly runWasm: () => number;
   readonly regions: RegionCache;
   private readonly tiers: Tiers;
@@ -151,6 +152,7 @@ export class InterpreterEngine implements Engine {
       hot: (record: number) => this.hot(record),
       transition: (from: number, to: number) => this.transition(from, to),
       segments_not_flat: () => this.setFlat(false),
+      serve: () => (this.serveInside() ? 1 : 0),
     };
     const { exports } = new WebAssembly.Instance(options.interpreter.module, { env });
     this.runWasm = exports['run'] as () => number;
@@ -219,6 +221,23 @@ export class InterpreterEngine implements Engine {
       this.serveCpuid();
       if (this.slot(L.FUEL) === 0) return LEAVE.budget;
     }
+  }
+
+  /** Import `serve`. */
+  private serveInside(): boolean {
+    const reason = this.slot(S.EXIT_REASON);
+    if (reason === LEAVE.budget || reason === LEAVE.cpuid) return false;
+    this.instructions = this.budgetEnd - this.slot(L.FUEL);
+    const served = this.serve(reason);
+    if (served === SERVED.no) return false;
+    this.setSlot(L.FUEL, this.budgetEnd - this.instructions);
+    if (served === SERVED.end || this.attention || this.slot(L.FLAT_MODE) === 0) {
+      this.setSlot(S.EXIT_REASON, LEAVE.budget);
+      return false;
+    }
+    this.setSlot(S.EXIT_REASON, LEAVE.none);
+    this.mmu.selectTlb();
+    return true;
   }
 
   private serveCpuid(): void {

@@ -6,7 +6,7 @@
 import * as S from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
 import type { CpuState } from './cpu.js';
-import type { Engine } from './engine.js';
+import { type Engine, SERVED } from './engine.js';
 
 const GENERAL = ['eax', 'ecx', 'edx', 'ebx', 'esp', 'ebp', 'esi', 'edi'];
 const SEGMENTS = ['es', 'cs', 'ss', 'ds', 'fs', 'gs'];
@@ -105,9 +105,10 @@ export class ExitJournal {
 
   /**
    * Records every exit of `engine` from now on. `base`: instructions executed before this engine was made, by those
-   * that it takes the place of.
+   * that it takes the place of. Nothing is served inside its runs any more: that would be no exit.
    */
   attach(engine: Engine, base = 0): void {
+    engine.serve = () => SERVED.no;
     const run = engine.run.bind(engine);
     engine.run = (budget) => {
       const reason = run(budget);

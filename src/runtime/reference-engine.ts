@@ -13,7 +13,7 @@ import type { Block } from '../ir/ir.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import { CODE_BASE } from './code-cache.js';
 import { CpuState } from './cpu.js';
-import { BadPageTable, type Engine } from './engine.js';
+import { BadPageTable, type Engine, SERVED } from './engine.js';
 import { MachineMemory } from './machine-memory.js';
 import { GuestMmu } from './mmu.js';
 import { segmentsAreFlat } from './mode.js';
@@ -39,6 +39,8 @@ export class ReferenceEngine implements Engine, Environment {
   // `Engine.clock` maps counts to time; the environment's `clock()` is the time of the current instruction.
   private clockAt: (instructions: number) => bigint = BigInt;
   cpuid: Engine['cpuid'] = () => [0, 0, 0, 0];
+  /** It never asks. */
+  serve: Engine['serve'] = () => SERVED.no;
   private attention = false;
   private left = 0;
   private readonly cache = new Map<string, Lifted>();

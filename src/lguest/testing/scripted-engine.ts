@@ -3,7 +3,7 @@ import * as S from '../../frontend-x86/cpu-state.js';
 import { LEAVE } from '../../frontend-x86/leave.js';
 import { GDT } from '../../backend-wasm/memory-layout.js';
 import { CpuState } from '../../runtime/cpu.js';
-import type { Engine } from '../../runtime/engine.js';
+import { type Engine, SERVED } from '../../runtime/engine.js';
 import { MachineMemory } from '../../runtime/machine-memory.js';
 import { GuestMmu } from '../../runtime/mmu.js';
 import type { GuestAbi } from '../abi/abi.js';
@@ -49,6 +49,7 @@ export class ScriptedEngine implements Engine {
   requestAttention(): void {
     this.attentionRequested = true;
   }
+  serve: Engine['serve'] = () => SERVED.no;
   directTraps(): { systemCalls: number; pageFaults: number } {
     return { systemCalls: 0, pageFaults: 0 };
   }
