@@ -448,6 +448,10 @@ function addRun(
     e.setLocal(EIP, nextLinear()),
     e.setLocal(ENTRY, executionEntry(get(EIP))),
     e.if(
+      e.ne(e.load(32, get(ENTRY), L.TLB_DATA_BYTES), get(EIP)),
+      e.drop(e.call(L.EXECUTION_FILL, [get(EIP)], 'i32')),
+    ),
+    e.if(
       e.and(
         e.eq(e.load(32, get(ENTRY), L.TLB_DATA_BYTES), get(EIP)),
         e.eq(e.load(32, get(ENTRY), L.TLB_DATA_BYTES + 4), e.load(32, get(PC), 8)),
@@ -627,6 +631,8 @@ function addRun(
           ]),
         ),
       ]),
+      // At the end of a budget nothing may happen any more.
+      e.if(get(FUEL), e.if(e.call(L.EXECUTION_FILL, [get(REC)], 'i32'), e.br('again'))),
     ),
   ];
   const refresh = (): Expr[] => [e.setLocal(BASE, slot(L.PAGE_BASE)), e.setLocal(TLB, slot(L.TLB_BASE))];
@@ -666,7 +672,7 @@ function addRun(
           e.block('exit', [
             e.block('resolve', [
               e.block('lookup', [e.block('transfer', [dispatch]), ...transfer]),
-              ...lookup,
+              e.loop('again', e.block(null, lookup)),
             ]),
             ...resolve,
           ]),

@@ -100,6 +100,9 @@ export const PAGE_WRITE_TAGGED = 2;
 /** A bit per 64-byte line of each page: it holds predecoded or translated bytes. */
 export const PAGE_LINES = 0x200000;
 
+/** A word per guest-physical page: the number of its code map + 1, or 0 if it has none. */
+export const PAGE_CODE_MAPS = 0x680000;
+
 /** Code maps: for each page with predecoded code a dword per byte, the address of the block's first record or 0. */
 export const CODE_MAPS = 0x800000;
 export const CODE_MAP_BYTES = 4096 * 4;
@@ -135,6 +138,9 @@ export const SLOW_PATH = {
 
 /** IR function () → i32 that jumps of kind 3 call: privilege or segments may have changed. Nonzero: go to `resolve`. */
 export const MODE_CHANGED = 'mode_changed';
+
+/** IR function (linear address) → 1 if it entered the page, whose code map is known, into the execution TLB, else 0. */
+export const EXECUTION_FILL = 'execution_fill';
 
 /** IR function () → 1 if it entered the guest's handler for what EXIT_* tell of (EIP and FUEL are right), else 0. */
 export const DIRECT_TRAP = 'direct_trap';

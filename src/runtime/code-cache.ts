@@ -166,6 +166,7 @@ export class CodeCache {
     };
     this.pageByMap[(this.nextMap - L.CODE_MAPS) / L.CODE_MAP_BYTES] = page;
     this.nextMap += L.CODE_MAP_BYTES;
+    this.memory.data.setUint16(L.PAGE_CODE_MAPS + 2 * pfn, this.pageByMap.length, true);
     this.pages.set(pfn, page);
     return page;
   }
@@ -567,6 +568,7 @@ export class CodeCache {
     this.counts.flushes++;
     for (const page of this.pages.values()) {
       u8[L.PAGE_FLAGS + page.pfn]! &= ~L.PAGE_HAS_CODE;
+      this.memory.data.setUint16(L.PAGE_CODE_MAPS + 2 * page.pfn, 0, true);
       this.lines.clear(page.pfn);
       this.retirePage(page);
     }
