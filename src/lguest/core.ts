@@ -5,7 +5,14 @@
 import * as S from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
 import type { CpuState } from '../runtime/cpu.js';
-import { BadPageTable, describeBadPageTable, type Engine, SERVED, type Served } from '../runtime/engine.js';
+import {
+  BadPageTable,
+  describeBadPageTable,
+  type Engine,
+ 
+  SERVED,
+  type Served,
+} from '../runtime/engine.js';
 import { BadPhysicalAddress } from '../runtime/guest-memory.js';
 import type { GuestAbi } from './abi/abi.js';
 import { detectAbi } from './abi/detect.js';
@@ -76,6 +83,8 @@ const POWER_OFF_MESSAGE = 'Power down';
 const LONGEST_RUN = 1 << 24;
 /** Most hypercalls and traps served inside a run of the engine: some take as long as ten thousand instructions. */
 const MOST_SERVED_INSIDE = 256;
+/** In real time the clock is looked at after so many of them. */
+const SERVED_BETWEEN_LOOKS = 16;
 /** Traps and hypercalls in a row without a finished instruction, after which `run` returns all the same. */
 const MOST_TURNS_WITHOUT_PROGRESS = 4096;
 
@@ -326,6 +335,8 @@ export class Host {
     this.servedAt = count;
     this.deviceWorked = false;
     this.leave(reason);
+    if (this.clock.kind === 'realtime' && this.servedInside % SERVED_BETWEEN_LOOKS === 0)
+      this.lookIfDue(engine.instructions);
     if (
       this.shutdown !== undefined ||
       this.attention ||

@@ -3,6 +3,7 @@ import * as S from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
 import { SERVED, type Served } from '../runtime/engine.js';
 import { LINUX_3_10 } from './abi/linux-3.10.js';
+import { RealtimeClock } from './clock.js';
 import { DATA, fixture, type Fixture, handlerOf } from './testing/scripted-engine.js';
 
 const D = LINUX_3_10.data;
@@ -115,6 +116,27 @@ test('a run with very many of them ends', () => {
   f.host.run(1);
   expect(answers.length).toBeLessThan(1000);
   expect(f.host.counters()['hypercall FLUSH_TLB']).toBe(answers.length);
+});
+
+test('a timer that ran out in real time does not wait for the end of a run', () => {
+  let ms = 0;
+  const f = fixture({ clock: new RealtimeClock(0, () => ms) });
+  f.engine.hypercall(SET_CLOCKEVENT, 1_000_000);
+  expect(ask(f)).toBe(SERVED.end);
+  const answers: Served[] = [];
+  f.engine.hypercall(FLUSH_TLB, 1);
+  const step = f.engine.script.pop()!;
+  f.engine.script.push((budget) => {
+    do {
+      ms = 2;
+      answers.push(f.engine.serve(step(budget)));
+    } while (answers.at(-1) === SERVED.goOn);
+    return LEAVE.budget;
+  });
+  f.engine.execute(1, () => expect(f.engine.cpu.eip).toBe(handlerOf(32)));
+  f.host.run(answers.length + 100);
+  expect(answers.at(-1)).toBe(SERVED.end);
+  expect(answers.length).toBeLessThan(20);
 });
 
 test('none with an engine that is to leave for every trap', () => {
