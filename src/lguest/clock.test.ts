@@ -1,4 +1,7 @@
+import { LEAVE } from '../frontend-x86/leave.js';
+import { ROUGH_BUDGET } from '../runtime/engine.js';
 import { RealtimeClock, VirtualClock } from './clock.js';
+import { fixture } from './testing/scripted-engine.js';
 import { Deadlines } from './deadlines.js';
 
 test('virtual time is the instruction count and what was skipped', () => {
@@ -70,4 +73,19 @@ test('deadlines fire in order of time, then of addition', () => {
   expect(fired).toEqual(['a', 'b', 'e']);
   expect(deadlines.fire(25)).toBe(true);
   expect(deadlines.next).toBe(30);
+});
+
+test('in real time a run that ends roughly where the clock is to be looked at is as good as an exact one', () => {
+  const { engine, host } = fixture({ clock: new RealtimeClock(0, () => 0) });
+  expect(engine.roughBudgets).toBe(true);
+  host.schedule(1e9, () => undefined);
+  const early = ROUGH_BUDGET - 1;
+  engine.script.push((budget) => {
+    engine.instructions += budget - early;
+    return LEAVE.budget;
+  });
+  engine.execute(1, () => host.requestAttention());
+  host.run(1e6);
+  expect(engine.budgets[1]).toBe(engine.budgets[0]);
+  expect(fixture().engine.roughBudgets).toBe(false);
 });

@@ -9,7 +9,7 @@ import {
   BadPageTable,
   describeBadPageTable,
   type Engine,
- 
+  ROUGH_BUDGET,
   SERVED,
   type Served,
 } from '../runtime/engine.js';
@@ -141,6 +141,8 @@ export class Host {
     this.hypercalls = new Hypercalls(this);
     this.engine.clock = (instructions) => this.clock.tsc(instructions);
     this.engine.cpuid = cpuidPolicy(options.cpuFeatures);
+    // Time is not counted in instructions.
+    this.engine.roughBudgets = this.clock.kind === 'realtime';
     if (options.directTraps !== false) this.engine.serve = (reason) => this.serveInside(reason);
   }
 
@@ -278,7 +280,9 @@ export class Host {
         // A guest whose trap handler traps on its first instruction must not keep the host from other work.
         return BUDGET_EVENT;
       }
-      let budget = Math.min(end - count, this.lookAtClock - count, LONGEST_RUN);
+      // A run that ends roughly where the clock is to be looked at ends behind that.
+      const slack = realtime ? ROUGH_BUDGET : 0;
+      let budget = Math.min(end - count, this.lookAtClock + slack - count, LONGEST_RUN);
       const interval = traps.lookInterval;
       if (interval !== 0) budget = Math.min(budget, interval - (count % interval));
       if (cpu.get(S.FLAGS_SYSTEM) & S.F_TF) {

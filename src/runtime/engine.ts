@@ -55,6 +55,9 @@ export function describeBadPageTable(address: number, entry: number, linear: boo
     : `bad page table entry ${hex(entry)} for address ${hex(address)}`;
 }
 
+/** See `Engine.roughBudgets`. */
+export const ROUGH_BUDGET = 64;
+
 /** How the owner answers an engine that asks it to serve something inside a run. */
 export const SERVED = {
   /** It was not: the run ends as it would have. */
@@ -78,6 +81,11 @@ export interface Engine {
    * instructions that straddle pages are served inside.
    */
   run(budget: number): number;
+  /**
+   * A run may end up to `ROUGH_BUDGET` instructions before its budget is used up rather than go to any expense for an
+   * exact count; set by the Host. Default false.
+   */
+  roughBudgets: boolean;
   /**
    * Asked before a run ends for `reason`, with the state as it is then; set by the Host, `SERVED.no` until then. An engine
    * may as well never ask.

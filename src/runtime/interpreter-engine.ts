@@ -9,7 +9,7 @@ import { SHARED_TRANSLATOR, type TranslationService } from './background.js';
 import { CODE_BASE, CodeCache, type CodePageView } from './code-cache.js';
 import { sameLines } from './code-lines.js';
 import { CpuState } from './cpu.js';
-import { BadPageTable, type Engine, SERVED, type SymbolOf } from './engine.js';
+import { BadPageTable, type Engine, ROUGH_BUDGET, SERVED, type SymbolOf } from './engine.js';
 import { MachineMemory } from './machine-memory.js';
 import { GuestMmu } from './mmu.js';
 import { segmentsAreFlat } from './mode.js';
@@ -90,6 +90,7 @@ export class InterpreterEngine implements Engine {
   clock: (instructions: number) => bigint = BigInt;
   cpuid: Engine['cpuid'] = () => [0, 0, 0, 0];
   serve: Engine['serve'] = () => SERVED.no;
+  roughBudgets = false;
   private readonly runWasm: () => number;
   readonly regions: RegionCache;
   private readonly tiers: Tiers;
@@ -296,8 +297,11 @@ export class InterpreterEngine implements Engine {
         return record;
       }
       let short = code.isRegion(record) ? code.plain(record, physical, linear, flat, user) : undefined;
-      if (short === undefined || (typeof short === 'number' && code.needOf(short) > fuel))
+      if (short === undefined || (typeof short === 'number' && code.needOf(short) > fuel)) {
+        if (this.roughBudgets && fuel < ROUGH_BUDGET && this.instructions + fuel !== this.budgetEnd)
+          return this.exit(LEAVE.budget, 0, 0);
         short = code.scratch(physical, linear, flat, user, fuel);
+      }
       if (typeof short !== 'number') return this.fetchFault(short.address);
       return short;
     } catch (error) {

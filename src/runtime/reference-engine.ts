@@ -39,6 +39,8 @@ export class ReferenceEngine implements Engine, Environment {
   // `Engine.clock` maps counts to time; the environment's `clock()` is the time of the current instruction.
   private clockAt: (instructions: number) => bigint = BigInt;
   cpuid: Engine['cpuid'] = () => [0, 0, 0, 0];
+  /** Its runs are exact all the same. */
+  roughBudgets = false;
   /** It never asks. */
   serve: Engine['serve'] = () => SERVED.no;
   private attention = false;

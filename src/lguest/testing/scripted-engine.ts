@@ -49,6 +49,7 @@ export class ScriptedEngine implements Engine {
   requestAttention(): void {
     this.attentionRequested = true;
   }
+  roughBudgets = false;
   serve: Engine['serve'] = () => SERVED.no;
   directTraps(): { systemCalls: number; pageFaults: number } {
     return { systemCalls: 0, pageFaults: 0 };
