@@ -266,6 +266,19 @@ describe('direct traps are allowed', () => {
     const f = fixture();
     f.host.segments.loadEntry(13, 0x1000ffff, 0x00cf9200);
     expect(allowed(f)).toBe(0);
+    f.host.segments.loadEntry(13, 0x0000ffff, 0x00cf9200);
+    expect(allowed(f)).toBe(1);
+  });
+
+  test('as before, when a descriptor is loaded that stands there already', () => {
+    const { segments } = fixture().host;
+    const load = (low: number): number => {
+      segments.loadEntry(6, low, 0x00cff200);
+      return segments.version;
+    };
+    const version = load(0x1000ffff);
+    expect(load(0x1000ffff)).toBe(version);
+    expect(load(0x2000ffff)).not.toBe(version);
   });
 
   test('not with an lguest_data that is not aligned', () => {

@@ -108,9 +108,12 @@ export class Segments {
 
   private setDescriptor(index: number, low: number, high: number): void {
     const { view } = this.cpu;
+    const at = this.gdtAddress + 8 * index;
+    // Two threads with the same thread-local storage, or with none, change nothing when they take turns.
+    if (view.getInt32(at, true) === (low | 0) && view.getInt32(at + 4, true) === (high | 0)) return;
     this.version++;
-    view.setUint32(this.gdtAddress + 8 * index, low, true);
-    view.setUint32(this.gdtAddress + 8 * index + 4, high, true);
+    view.setUint32(at, low, true);
+    view.setUint32(at + 4, high, true);
   }
 
   /** True if `selector` names a present, writable data segment of the kernel's level in the GDT. */

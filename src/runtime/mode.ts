@@ -11,10 +11,11 @@ const DATA_MUST_NOT = 0xc;
 const CODE_MUST = 0x4008;
 const CODE = [S.CS];
 const DATA = [S.ES, S.SS, S.DS];
+const ALL = [...CODE, ...DATA];
 
 /** CS, DS, ES, SS all have base 0, limit 4 GiB, 32-bit size, and the data segments are writable. */
 export function segmentsAreFlat(cpu: CpuState): boolean {
-  for (const s of [...CODE, ...DATA]) {
+  for (const s of ALL) {
     if (cpu.get(S.SEGMENT_BASE + 4 * s) !== 0 || cpu.get(S.SEGMENT_LIMIT + 4 * s) !== 0xffffffff)
       return false;
   }
@@ -39,12 +40,11 @@ export const MODE_CHANGED_FUNCTION: IrFunction = defineFunction(L.MODE_CHANGED, 
   b.if(b.get32(L.FLAT_MODE), () => {
     const all = (name: 'i32.and' | 'i32.or', slot: number, segments: readonly number[]): Value =>
       segments.map((s) => b.get32(slot + 4 * s)).reduce((a, c) => b.pure(name, a, c));
-    const segments = [...CODE, ...DATA];
     const differs = (v: Value, mask: number): Value =>
       b.pure('i32.xor', b.pure('i32.and', v, k(mask)), k(mask));
     const wrong = [
-      all('i32.or', S.SEGMENT_BASE, segments),
-      b.pure('i32.xor', all('i32.and', S.SEGMENT_LIMIT, segments), k(-1)),
+      all('i32.or', S.SEGMENT_BASE, ALL),
+      b.pure('i32.xor', all('i32.and', S.SEGMENT_LIMIT, ALL), k(-1)),
       differs(all('i32.and', S.SEGMENT_ATTR, DATA), DATA_MUST),
       b.pure('i32.and', all('i32.or', S.SEGMENT_ATTR, DATA), k(DATA_MUST_NOT)),
       differs(all('i32.and', S.SEGMENT_ATTR, CODE), CODE_MUST),
