@@ -9,8 +9,11 @@ mkdirSync(dist, { recursive: true });
 const text = process.argv.includes('--text');
 const image = buildInterpreter({ validate: true, text });
 writeFileSync(join(dist, INTERPRETER_WASM), image.wasm);
-writeFileSync(join(dist, INTERPRETER_FORMS), JSON.stringify({ forms: image.forms, pairs: image.pairs }));
+writeFileSync(
+  join(dist, INTERPRETER_FORMS),
+  JSON.stringify({ forms: image.forms, sequences: image.sequences }),
+);
 if (image.text !== undefined) writeFileSync(join(dist, 'interpreter.wat'), image.text);
 console.log(
-  `interpreter: ${image.forms.length} instruction forms, ${image.pairs.length} pairs, ${image.wasm.length} bytes`,
+  `interpreter: ${image.forms.length} instruction forms, ${image.sequences.length} sequences, ${image.wasm.length} bytes`,
 );

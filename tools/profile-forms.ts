@@ -1,11 +1,13 @@
 /**
- * Counts which instruction forms, and which pairs of them, guests execute: the source of `runtime/hot-forms.ts`.
+ * Counts which runs of instruction forms guests execute: what `tools/choose-sequences` reads.
  *
  *     node dist/tools/profile-forms.js MEBIBYTES KERNEL [INITRD [KERNEL ARGUMENTS]] > profile.json
+ *
+ * The blocks' own entry counters are read now and then; what is dropped in between counts only up to the last time.
  */
 import { readFileSync } from 'node:fs';
-import { PROFILE_HANDLERS } from '../src/backend-wasm/interpreter.js';
-import { CODE_MAP_BYTES, CODE_MAP_COUNT, CODE_MAPS, GDT } from '../src/backend-wasm/memory-layout.js';
+import { GDT, RAM } from '../src/backend-wasm/memory-layout.js';
+import { decode } from '../src/frontend-x86/decode.js';
 import { formName } from '../src/frontend-x86/forms.js';
 import { VirtualClock } from '../src/lguest/clock.js';
 import { Host } from '../src/lguest/core.js';
@@ -14,25 +16,21 @@ import { DeviceBus, layoutDevices } from '../src/launcher/device-bus.js';
 import { placeInitrd } from '../src/launcher/initrd.js';
 import { loadKernel } from '../src/launcher/load-kernel.js';
 import { ConsoleDevice } from '../src/launcher/virtio-console.js';
-import { buildInterpreter } from '../src/runtime/build-interpreter.js';
 import { InterpreterEngine } from '../src/runtime/interpreter-engine.js';
+import { loadInterpreter } from '../src/runtime/load-interpreter.js';
 
-// Half of the code maps' room is never reached in a short run.
-const TABLE = CODE_MAPS + (CODE_MAP_COUNT >> 1) * CODE_MAP_BYTES;
+const PAGE = 4096;
+const STEP = 2_000_000;
 const MOST_INSTRUCTIONS = 5e9;
+const LONGEST_INSTRUCTION = 15;
 
 const [mebibytes, kernelFile, initrdFile, ...kernelArguments] = process.argv.slice(2);
 const ramBytes = Number(mebibytes) * 2 ** 20;
-const image = buildInterpreter({ validate: false, profile: TABLE });
 const layout = layoutDevices([new ConsoleDevice((bytes) => void process.stderr.write(bytes))], ramBytes);
 const engine = new InterpreterEngine({
   ramBytes,
   devicePages: layout.pages,
-  interpreter: {
-    module: new WebAssembly.Module(image.wasm as BufferSource),
-    forms: image.forms,
-    pairs: image.pairs,
-  },
+  interpreter: loadInterpreter(),
 });
 const bus: { current?: DeviceBus } = {};
 const host = new Host({
@@ -55,23 +53,46 @@ engine.memory.write(
 for (const { address, bytes } of kernel.segments) engine.memory.write(address, bytes);
 if (initrd) engine.memory.write(initrd.address, initrdBytes!);
 host.start(kernel.entry);
+
+/** Entries of the block at a guest-physical address when it was last looked at. */
+const seen = new Map<number, number>();
+/** Entries of blocks, by the names of their forms. */
+const runs = new Map<string, number>();
+
+/** The forms of a block's instructions, as far as they lie in one page. */
+function formsAt(address: number, instructions: number): string {
+  const names: string[] = [];
+  const end = (address | (PAGE - 1)) + 1;
+  for (let at = address; names.length < instructions && at < end;) {
+    const insn = decode(engine.memory.u8, RAM + at, Math.min(LONGEST_INSTRUCTION, end - at), true);
+    if (insn === 'more') break;
+    names.push(formName(insn.form));
+    at += insn.length;
+  }
+  return names.join(';');
+}
+
+function look(): void {
+  for (let pfn = 0; pfn < ramBytes / PAGE; pfn++) {
+    const page = engine.code.describePage(pfn);
+    for (const { offset, instructions, countdown } of page?.blocks ?? []) {
+      const address = pfn * PAGE + offset;
+      const entries = page!.heat - countdown;
+      const before = seen.get(address) ?? 0;
+      const more = entries >= before ? entries - before : entries;
+      seen.set(address, entries);
+      if (more === 0) continue;
+      const key = formsAt(address, instructions);
+      runs.set(key, (runs.get(key) ?? 0) + more);
+    }
+  }
+}
+
 for (;;) {
-  const event = host.run(10_000_000);
+  const event = host.run(STEP);
+  look();
   if (event.kind === 'shutdown' || engine.instructions > MOST_INSTRUCTIONS) break;
   if (event.kind === 'halted' && event.until === undefined) break;
 }
-
-const names = image.forms.map((f) => formName(f.id));
-const count = (at: number): number => engine.memory.data.getUint32(TABLE + 4 * at, true);
-const nameOf = (handler: number): string =>
-  handler === 0 ? '(resume)' : handler === 1 ? '(cross)' : names[handler - 2]!;
-const singles: [string, number][] = [];
-for (let h = 0; h < names.length + 2; h++) if (count(h)) singles.push([nameOf(h), count(h)]);
-const pairs: [string, string, number][] = [];
-for (let p = 0; p < 65536; p++) {
-  const n = count(PROFILE_HANDLERS + p);
-  if (n) pairs.push([nameOf(p >> 8), nameOf(p & 255), n]);
-}
-singles.sort((a, b) => b[1] - a[1]);
-pairs.sort((a, b) => b[2] - a[2]);
-console.log(JSON.stringify({ instructions: engine.instructions, singles, pairs }));
+const blocks = [...runs].sort((a, b) => b[1] - a[1]).map(([forms, count]) => [count, forms.split(';')]);
+console.log(JSON.stringify({ instructions: engine.instructions, blocks }));

@@ -31,6 +31,9 @@ export class FunctionTarget implements Target {
         return e.return(e.i64(0n));
     }
   }
+  miss(): undefined {
+    return undefined;
+  }
   fuel(): Expr {
     return this.e.load(32, this.e.i32(0), this.fuelSlot);
   }

@@ -1,11 +1,17 @@
 /**
  * Generates the interpreter: one Wasm function `run` with the hot handlers in a `br_table` loop, and further functions
- * with the others (V8's register allocation suffers in functions of more than about 250 handlers).
- * Each handler is the IR of an instruction form, lowered like everything else.
+ * with one for every form. Each handler is the IR of an instruction form, or of a sequence of them, lowered like
+ * everything else.
+ *
+ * What is hot makes no calls: where the TLB does not have a page, the instruction starts again in its other handler.
+ * So the interpreter's registers stay in the processor's, and a handler is small; functions of more than about twice as
+ * much code get V8's lesser register allocator, which makes all of it slower.
  */
 import * as S from '../frontend-x86/cpu-state.js';
 import { type Block, Field, type IrFunction, type Operand } from '../ir/ir.js';
+import { groupAccesses } from './access-groups.js';
 import { Emitter, type Expr, Locals, type Width } from './binaryen.js';
+import { OPS, type Effect } from '../ir/ops.js';
 import { Lowering } from './lower.js';
 import type { Target } from './target.js';
 import { type FunctionTraits, traitsOf } from './function-traits.js';
@@ -40,29 +46,30 @@ export interface Form {
 export interface InterpreterForm {
   readonly id: number;
   readonly handler: number;
+  /** The handler that serves what the other cannot, if they are two. */
+  readonly slow?: number;
   readonly layout: RecordLayout;
 }
 
-/** Two forms that follow each other often enough to have a handler for both. */
-export interface FormPair {
-  readonly first: number;
-  readonly second: number;
+/** Forms that follow each other often enough to have a handler for all of them. */
+export interface FormSequence {
+  /** Numbers of the forms, in order. */
+  readonly forms: readonly number[];
   readonly name: string;
-  /** Both instructions; fields of the second are named by `fieldNameOf(name, 1)`. */
+  /** All instructions; fields of the one number k are named by `fieldNameOf(name, k)`. */
   readonly block: Block;
 }
 
-export interface InterpreterPair {
-  readonly first: number;
-  readonly second: number;
+export interface InterpreterSequence {
+  readonly forms: readonly number[];
   readonly handler: number;
 }
 
 export interface InterpreterImage {
   readonly wasm: Uint8Array;
-  /** Forms in handler order. */
+  /** Forms, the hottest first. */
   readonly forms: readonly InterpreterForm[];
-  readonly pairs: readonly InterpreterPair[];
+  readonly sequences: readonly InterpreterSequence[];
   readonly text?: string;
 }
 
@@ -71,18 +78,10 @@ export interface InterpreterOptions {
   readonly validate: boolean;
   /** Also give the module's text. */
   readonly text?: boolean;
-  /**
-   * Address of tables in which executed handlers are counted: a dword per handler; behind PROFILE_HANDLERS of them a
-   * dword for each pair (first × 256 + second) of handlers below 256.
-   */
-  readonly profile?: number;
 }
 
-/** Entries of the profile's first table; its second has 65536. */
-export const PROFILE_HANDLERS = 4096;
-
-/** Handlers in one function, the special ones included. */
-export const HANDLERS_PER_FUNCTION = 240;
+/** Handlers in one of the functions behind `run`: 2^this. */
+const FUNCTION_BITS = 8;
 
 /** Ends that a handler can have; labels in `run`, return codes elsewhere. */
 interface Exits {
@@ -93,8 +92,10 @@ interface Exits {
   lookup(eip: Expr): Expr[];
   /** Asks the runtime what to do at the eip in its slot. */
   resolve(): Expr;
-  /** Leaves, `at` bytes into the record being the record of the instruction that does: EXIT_* are set. */
-  exit(at: number): Expr;
+  /** Leaves from the record: EXIT_* are set. */
+  exit(): Expr;
+  /** Runs the instruction whose record is `at` bytes into this one by its slow handler; undefined: this is that. */
+  restart(at: number): Expr | undefined;
 }
 
 /** Where the handlers find the interpreter's registers. */
@@ -161,7 +162,10 @@ class HandlerTarget implements Target {
     return this.r.tlb();
   }
   fault(): Expr {
-    return this.exits.exit(this.start);
+    return this.exits.exit();
+  }
+  miss(): Expr | undefined {
+    return this.exits.restart(this.start);
   }
   fuel(): Expr {
     return this.r.fuel();
@@ -207,7 +211,7 @@ class HandlerTarget implements Target {
       e.store(32, e.i32(0), detail, S.EXIT_DETAIL),
       e.store(32, e.i32(0), this.pcrel(new Field(NEXT_FIELD, 4)), S.EXIT_NEXT),
       e.store(32, e.i32(0), e.i32(reason), S.EXIT_REASON),
-      this.exits.exit(this.start),
+      this.exits.exit(),
     ];
   }
   return(): Expr {
@@ -224,11 +228,9 @@ const EIP = 4;
 const LINK = 5;
 const REC = 6;
 const ENTRY = 7;
-/** The handler before, when profiling. */
-const LAST = 8;
 /** Entry number of the region that runs. */
-const FROM = 9;
-const RUN_LOCALS = 10;
+const FROM = 8;
+const RUN_LOCALS = 9;
 
 function hotRegisters(e: Emitter): Registers {
   return {
@@ -248,15 +250,21 @@ function hotExits(e: Emitter): Exits {
     next: (bytes) => [e.setLocal(PC, e.add(e.getLocal(PC, 'i32'), e.i32(bytes))), e.br('next')],
     transfer: (at) => [e.setLocal(PC, e.add(e.getLocal(PC, 'i32'), e.i32(at))), e.br('transfer')],
     lookup: (eip) => [e.setLocal(EIP, eip), e.br('lookup')],
-    resolve: () => e.block(null, [e.setLocal(EIP, e.load(32, e.i32(0), S.EIP)), e.br('resolve')]),
-    exit: (at) =>
+    resolve: () => noWay('resolve'),
+    exit: () => noWay('exit'),
+    restart: (at) =>
       at === 0
-        ? e.br('exit')
-        : e.block(null, [e.setLocal(PC, e.add(e.getLocal(PC, 'i32'), e.i32(at))), e.br('exit')]),
+        ? e.br('miss')
+        : e.block(null, [e.setLocal(PC, e.add(e.getLocal(PC, 'i32'), e.i32(at))), e.br('miss')]),
   };
 }
 
-/** Registers of a rare handler: the record's address is the parameter, the rest in memory. */
+/** Handlers that need it have no place in `run`; see `canBeHot`. */
+function noWay(name: string): never {
+  throw new Error(`a hot handler cannot ${name}`);
+}
+
+/** Registers of a handler outside `run`: the record's address is the first parameter, the rest in memory. */
 function rareRegisters(e: Emitter): Registers {
   const slot = (at: number) => (): Expr => e.load(32, e.i32(0), at);
   return {
@@ -279,6 +287,7 @@ function rareExits(e: Emitter): Exits {
     lookup,
     resolve: () => e.return(e.i32(RETURNS.resolve)),
     exit: () => e.return(e.i32(RETURNS.exit)),
+    restart: () => undefined,
   };
 }
 
@@ -323,37 +332,56 @@ function reachable(blocks: Iterable<Block>, functions: readonly IrFunction[]): I
   return [...found];
 }
 
-/** Generates the module. `forms` hottest first; `runtime`: the IR functions that lowered code calls by name. */
+/** Effects of ops that `run` has no place for: its calls are all out of the way, so that its registers stay registers. */
+const NOT_HOT: ReadonlySet<Effect> = new Set(['call', 'fault', 'env']);
+
+/** Whether the form can have a handler in `run`. */
+export function canBeHot({ ops }: Block): boolean {
+  return !ops.some(
+    (op) =>
+      NOT_HOT.has(OPS[op.name].effect) ||
+      ['leave', 'probe', 'loop'].includes(op.name) ||
+      (op.name === 'jump' && op.imm === 3),
+  );
+}
+
+/**
+ * Generates the module. `forms`: hottest first, the first `hotCount` have a handler in `run`; `runtime`: the IR functions
+ * that lowered code calls by name.
+ */
 export function generateInterpreter(
   forms: readonly Form[],
-  pairs: readonly FormPair[],
+  hotCount: number,
+  sequences: readonly FormSequence[],
   runtime: readonly IrFunction[],
   options: InterpreterOptions,
 ): InterpreterImage {
   const e = new Emitter();
   for (const [name, { params, result }] of Object.entries(L.IMPORTS)) e.addImport(name, params, result);
   const functions = reachable(
-    [...forms, ...pairs].map((f) => f.block),
+    [...forms, ...sequences].map((f) => f.block),
     runtime,
   );
   e.addTable(L.REGION_TABLE, L.MAX_REGIONS);
   const traits = traitsOf(functions);
   for (const f of functions) addIrFunction(e, f, traits);
 
-  // Handler numbers: the pairs first, so that they are hot, then the forms.
   const layouts = new Map(forms.map((form) => [form.id, layoutOf(form.block)]));
-  const handlers: Handler[] = [
-    ...pairs.map((p) => ({
-      name: p.name,
-      block: p.block,
-      layouts: [layouts.get(p.first)!, layouts.get(p.second)!],
-    })),
-    ...forms.map((f) => ({ name: f.name, block: f.block, layouts: [layouts.get(f.id)!] })),
-  ];
+  const single = (f: Form): Handler => ({ name: f.name, block: f.block, layouts: [layouts.get(f.id)!] });
+  // Handler numbers: those of `run`, its special ones first, then one for every form.
+  const sequenceHandlers = sequences.map((s) => ({
+    name: s.name,
+    block: s.block,
+    layouts: s.forms.map((form) => layouts.get(form)!),
+  }));
+  const hotForms = forms.slice(0, hotCount);
+  const hot = [...sequenceHandlers, ...hotForms.map(single)];
+  const runHandlers = HANDLER.first + hot.length;
   const body = (h: Handler, number: number, locals: Locals, r: Registers, exits: Exits): Expr[] => {
     const target = new HandlerTarget(e, r, exits, h.layouts);
     try {
-      const out = new Lowering(e, locals, target, traits, h.block, `f${number}_`).run();
+      const groups = number < runHandlers ? groupAccesses(h.block) : undefined;
+      const out = new Lowering(e, locals, target, traits, h.block, `f${number}_`, 0, groups).run();
       const bytes = h.layouts.reduce((sum, layout) => sum + layout.bytes, 0);
       return endsItself(h.block) ? out : [...out, ...exits.next(bytes)];
     } catch (error) {
@@ -361,31 +389,33 @@ export function generateInterpreter(
     }
   };
 
-  const hot = handlers.slice(0, HANDLERS_PER_FUNCTION - HANDLER.first);
-  const rare = handlers.slice(hot.length);
+  const perFunction = 1 << FUNCTION_BITS;
   let chunks = 0;
-  for (let from = 0; from < rare.length; from += HANDLERS_PER_FUNCTION) {
-    const locals = new Locals(['i32']);
-    const bodies = rare
-      .slice(from, from + HANDLERS_PER_FUNCTION)
-      .map((h, i) => body(h, HANDLERS_PER_FUNCTION + from + i, locals, rareRegisters(e), rareExits(e)));
-    const handler = e.load(16, e.getLocal(0, 'i32'), RECORD_HANDLER);
-    const index = e.sub(handler, e.i32(HANDLERS_PER_FUNCTION * (chunks + 1)));
+  for (let from = 0; from < forms.length; from += perFunction) {
+    const locals = new Locals(['i32', 'i32']);
+    const bodies = forms
+      .slice(from, from + perFunction)
+      .map((f, i) => body(single(f), runHandlers + from + i, locals, rareRegisters(e), rareExits(e)));
+    const index = e.and(e.getLocal(1, 'i32'), e.i32(perFunction - 1));
     const code = e.block(null, [e.block('bad', [table(e, 'h', bodies, index, 'bad')]), e.unreachable()]);
-    e.addFunction(`rare${chunks++}`, ['i32'], 'i32', locals, code);
+    e.addFunction(`rare${chunks++}`, ['i32', 'i32'], 'i32', locals, code);
   }
-  addRun(e, hot.length, chunks, options.profile, (locals) =>
+  addRun(e, runHandlers, chunks, (locals) =>
     hot.map((h, i) => body(h, HANDLER.first + i, locals, hotRegisters(e), hotExits(e))),
   );
   e.addExport('run');
   for (const f of functions) e.addExport(f.name);
   const text = options.text ? e.text() : undefined;
   const wasm = withFunctionName(e.finish({ validate: options.validate }), 'run', 'interpreter');
-  const first = HANDLER.first + pairs.length;
+  const firstForm = HANDLER.first + sequences.length;
   return {
     wasm,
-    forms: forms.map((f, i) => ({ id: f.id, handler: first + i, layout: layouts.get(f.id)! })),
-    pairs: pairs.map((p, i) => ({ first: p.first, second: p.second, handler: HANDLER.first + i })),
+    forms: forms.map(({ id }, i) => {
+      const rest = { id, layout: layouts.get(id)! };
+      const slow = runHandlers + i;
+      return i < hotCount ? { ...rest, handler: firstForm + i, slow } : { ...rest, handler: slow };
+    }),
+    sequences: sequences.map((s, i) => ({ forms: s.forms, handler: HANDLER.first + i })),
     ...(text === undefined ? {} : { text }),
   };
 }
@@ -405,27 +435,10 @@ export function addIrFunction(e: Emitter, f: IrFunction, traits: ReadonlyMap<str
   );
 }
 
-/** Counts the record at PC, and the pair it makes with the handler in LAST. */
-function countHandler(e: Emitter, table: number): Expr[] {
-  const handler = (): Expr => e.load(16, e.getLocal(PC, 'i32'), RECORD_HANDLER);
-  const increment = (at: () => Expr, offset: number): Expr =>
-    e.store(32, at(), e.add(e.load(32, at(), offset), e.i32(1)), offset);
-  const pair = (): Expr => e.shl(e.add(e.shl(e.getLocal(LAST, 'i32'), e.i32(8)), handler()), e.i32(2));
-  return [
-    increment(() => e.shl(handler(), e.i32(2)), table),
-    e.if(
-      e.and(e.ltU(e.getLocal(LAST, 'i32'), e.i32(256)), e.ltU(handler(), e.i32(256))),
-      increment(pair, table + 4 * PROFILE_HANDLERS),
-    ),
-    e.setLocal(LAST, handler()),
-  ];
-}
-
 function addRun(
   e: Emitter,
-  hotCount: number,
+  runHandlers: number,
   chunks: number,
-  profile: number | undefined,
   makeBodies: (locals: Locals) => Expr[][],
 ): void {
   const locals = new Locals([]);
@@ -447,20 +460,19 @@ function addRun(
     e.setLocal(ENTRY, e.add(get(BASE), slot(S.SEGMENT_BASE + 4 * S.CS))),
     e.setLocal(EIP, nextLinear()),
     e.setLocal(ENTRY, executionEntry(get(EIP))),
-    e.if(
+    e.unlikely(
       e.ne(e.load(32, get(ENTRY), L.TLB_DATA_BYTES), get(EIP)),
       e.drop(e.call(L.EXECUTION_FILL, [get(EIP)], 'i32')),
     ),
-    e.if(
-      e.and(
-        e.eq(e.load(32, get(ENTRY), L.TLB_DATA_BYTES), get(EIP)),
-        e.eq(e.load(32, get(ENTRY), L.TLB_DATA_BYTES + 4), e.load(32, get(PC), 8)),
-      ),
-      e.block(null, [e.setLocal(PC, e.add(get(PC), e.i32(CROSS_BYTES))), e.br('next')]),
+    e.unlikely(
+      e.pure('i32.or', [
+        e.ne(e.load(32, get(ENTRY), L.TLB_DATA_BYTES), get(EIP)),
+        e.ne(e.load(32, get(ENTRY), L.TLB_DATA_BYTES + 4), e.load(32, get(PC), 8)),
+      ]),
+      e.block(null, [refund(), e.setLocal(EIP, recordEip()), e.br('resolve')]),
     ),
-    refund(),
-    e.setLocal(EIP, recordEip()),
-    e.br('resolve'),
+    e.setLocal(PC, e.add(get(PC), e.i32(CROSS_BYTES))),
+    e.br('next'),
   ];
   // What a region returns is what functions of rare handlers return.
   const regionEntry = (at: number): Expr => e.load(32, get(ENTRY), L.REGION_ENTRY_TABLE + at);
@@ -541,29 +553,33 @@ function addRun(
     e.setLocal(PC, get(REC)),
     e.br('next'),
   ];
-  const region: Expr[] = [
+  /** Code with calls, out of the way: registers are saved there, and nowhere else. PC is never 0. */
+  const aside = (body: readonly Expr[]): Expr[] => [
+    e.unlikely(get(PC), e.block(null, body)),
+    e.unreachable(),
+  ];
+  const region: Expr[] = aside([
     refund(),
     e.setLocal(REC, get(PC)),
     e.block('plain', [e.block('short', [e.loop('chain', e.block(null, chain))]), ...short]),
     ...plain,
-  ];
+  ]);
   const bodies = [resume, cross, region, ...makeBodies(locals)];
-  if (bodies.length !== hotCount + HANDLER.first) throw new Error('handler numbering');
+  if (bodies.length !== runHandlers) throw new Error('handler numbering');
 
-  // A rare handler: by function, then by what it returned.
-  const chunkLabels = Array.from({ length: chunks }, (_, i) => `chunk${i}`);
-  const rareCall: Expr[] = [setSlot(L.FUEL, get(FUEL))];
-  if (chunks > 0) {
-    const index = e.sub(
-      e.pure('i32.div_u', [e.load(16, get(PC), RECORD_HANDLER), e.i32(HANDLERS_PER_FUNCTION)]),
-      e.i32(1),
-    );
-    const calls = chunkLabels.map((_, i) => [
-      e.setLocal(REC, e.call(`rare${i}`, [get(PC)], 'i32')),
-      e.br('rareDone'),
-    ]);
-    rareCall.push(e.block('rareDone', [table(e, 'chunk', calls, index, 'rareDone')]));
-  }
+  // A handler of another function, number REC among those: by function, then by what it returned.
+  const handlerHere = (): Expr => e.load(16, get(PC), RECORD_HANDLER);
+  const rare: Expr[] = aside([e.setLocal(REC, e.sub(handlerHere(), e.i32(runHandlers))), e.br('slow')]);
+  const slowOf = (): Expr => e.load(16, e.shl(handlerHere(), e.i32(1)), L.SLOW_HANDLERS);
+  const miss: Expr[] = [e.setLocal(REC, slowOf())];
+  const calls = Array.from({ length: chunks }, (_, i) => [
+    e.setLocal(REC, e.call(`rare${i}`, [get(PC), get(REC)], 'i32')),
+    e.br('called'),
+  ]);
+  const slow: Expr[] = [
+    setSlot(L.FUEL, get(FUEL)),
+    table(e, 'chunk', calls, e.shru(get(REC), e.i32(FUNCTION_BITS)), 'called'),
+  ];
   const afterCall: Expr[] = [
     e.setLocal(FUEL, slot(L.FUEL)),
     e.setLocal(TLB, slot(L.TLB_BASE)),
@@ -579,61 +595,60 @@ function addRun(
       e.block(null, [e.setLocal(EIP, slot(S.EIP)), e.br('lookup')]),
     ),
   ];
-  const dispatch = e.loop(
-    'next',
-    e.block(null, [
-      ...(profile === undefined ? [] : countHandler(e, profile)),
-      e.block('called', [
-        e.block('rare', [table(e, 'h', bodies, e.load(16, get(PC), RECORD_HANDLER), 'rare')]),
-        ...rareCall,
+  const dispatch: Expr[] = [
+    e.block('called', [
+      e.block('slow', [
+        e.block('miss', [e.block('rare', [table(e, 'h', bodies, handlerHere(), 'rare')]), ...rare]),
+        ...miss,
       ]),
-      ...afterCall,
+      ...slow,
     ]),
-  );
+    ...afterCall,
+  ];
 
   const heat = (): Expr => e.add(get(REC), e.i32(RECORD_HEAT));
   const claim = (): Expr[] => [
     e.setLocal(ENTRY, e.sub(e.load(32, heat()), e.i32(1))),
     e.store(32, heat(), get(ENTRY)),
-    e.if(e.pure('i32.eqz', [get(ENTRY)]), e.call('hot', [get(REC)], 'void')),
+    e.unlikely(e.pure('i32.eqz', [get(ENTRY)]), e.call('hot', [get(REC)], 'void')),
     e.setLocal(FUEL, e.sub(get(FUEL), e.load(8, get(REC), RECORD_LEFT))),
     e.setLocal(PC, get(REC)),
-    e.br('main'),
+    e.br('next'),
   ];
-  const affordable = (): Expr => e.pure('i32.le_u', [e.load(8, get(REC), RECORD_LEFT), get(FUEL)]);
+  const expensive = (): Expr => e.ltU(get(FUEL), e.load(8, get(REC), RECORD_LEFT));
   const transfer: Expr[] = [
     e.setLocal(REC, e.load(32, get(PC), 4)),
-    e.if(get(REC), e.if(affordable(), e.block(null, claim()))),
+    e.if(get(REC), e.block('unpaid', [e.unlikely(expensive(), e.br('unpaid')), ...claim()])),
     e.setLocal(LINK, e.add(get(PC), e.i32(4))),
     e.setLocal(EIP, e.add(get(BASE), e.load(32, get(PC), 0))),
   ];
   // The page offset of the linear address; REC serves as a temporary.
   const pageOffset = (): Expr => e.and(get(REC), e.i32(4095));
+  const resolveIf = (condition: Expr): Expr => e.unlikely(condition, e.br('resolve'));
   const lookup: Expr[] = [
     e.setLocal(REC, e.add(get(EIP), slot(S.SEGMENT_BASE + 4 * S.CS))),
     e.setLocal(ENTRY, executionEntry(get(REC))),
-    e.if(
-      e.eq(e.load(32, get(ENTRY), L.TLB_DATA_BYTES), e.and(get(REC), e.i32(-4096))),
+    // At the end of a budget nothing may happen any more.
+    e.unlikely(
+      e.ne(e.load(32, get(ENTRY), L.TLB_DATA_BYTES), e.and(get(REC), e.i32(-4096))),
       e.block(null, [
-        e.setLocal(ENTRY, e.add(e.load(32, get(ENTRY), L.TLB_DATA_BYTES + 4), e.shl(pageOffset(), e.i32(2)))),
-        e.setLocal(REC, e.sub(get(EIP), pageOffset())),
-        // A link is good as long as both ends are in one page: they are dropped together.
-        e.setLocal(LINK, e.pure('i32.select', [e.eq(get(REC), get(BASE)), get(LINK), e.i32(0)])),
-        e.setLocal(BASE, get(REC)),
-        e.setLocal(REC, e.load(32, get(ENTRY))),
-        e.if(
-          get(REC),
-          e.block(null, [
-            setSlot(L.PAGE_BASE, get(BASE)),
-            e.if(get(LINK), e.store(32, get(LINK), get(REC))),
-            e.setLocal(LINK, e.i32(0)),
-            e.if(affordable(), e.block(null, claim())),
-          ]),
-        ),
+        e.br('resolve', e.pure('i32.eqz', [get(FUEL)])),
+        e.br('again', e.call(L.EXECUTION_FILL, [get(REC)], 'i32')),
+        e.br('resolve'),
       ]),
-      // At the end of a budget nothing may happen any more.
-      e.if(get(FUEL), e.if(e.call(L.EXECUTION_FILL, [get(REC)], 'i32'), e.br('again'))),
     ),
+    e.setLocal(ENTRY, e.add(e.load(32, get(ENTRY), L.TLB_DATA_BYTES + 4), e.shl(pageOffset(), e.i32(2)))),
+    e.setLocal(REC, e.sub(get(EIP), pageOffset())),
+    // A link is good as long as both ends are in one page: they are dropped together.
+    e.setLocal(LINK, e.pure('i32.select', [e.eq(get(REC), get(BASE)), get(LINK), e.i32(0)])),
+    e.setLocal(BASE, get(REC)),
+    e.setLocal(REC, e.load(32, get(ENTRY))),
+    resolveIf(e.pure('i32.eqz', [get(REC)])),
+    setSlot(L.PAGE_BASE, get(BASE)),
+    e.if(get(LINK), e.store(32, get(LINK), get(REC))),
+    e.setLocal(LINK, e.i32(0)),
+    resolveIf(expensive()),
+    ...claim(),
   ];
   const refresh = (): Expr[] => [e.setLocal(BASE, slot(L.PAGE_BASE)), e.setLocal(TLB, slot(L.TLB_BASE))];
   const resolve: Expr[] = [
@@ -658,7 +673,7 @@ function addRun(
     e.setLocal(FUEL, slot(L.FUEL)),
     ...refresh(),
     e.setLocal(PC, e.i32(L.START_RECORD)),
-    e.br('main'),
+    e.br('next'),
   ];
 
   const code = e.block(null, [
@@ -666,12 +681,12 @@ function addRun(
     ...refresh(),
     e.setLocal(PC, e.i32(L.START_RECORD)),
     e.loop(
-      'main',
+      'next',
       e.block(null, [
         e.block('left', [
           e.block('exit', [
             e.block('resolve', [
-              e.block('lookup', [e.block('transfer', [dispatch]), ...transfer]),
+              e.block('lookup', [e.block('transfer', dispatch), ...transfer]),
               e.loop('again', e.block(null, lookup)),
             ]),
             ...resolve,

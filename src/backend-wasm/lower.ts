@@ -322,7 +322,7 @@ export class Lowering {
 
   /** The way out of an access whose page the TLB does not have, if the instruction can be given up here. */
   private giveUp(): Expr | undefined {
-    return this.untouched && this.loops === 0 ? this.target.miss?.() : undefined;
+    return this.untouched && this.loops === 0 ? this.target.miss() : undefined;
   }
 
   /** Makes the check of a group at its first access. */

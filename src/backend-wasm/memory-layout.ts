@@ -128,6 +128,12 @@ export const SCRATCH_RECORDS = RECORDS_END;
 /** A resume record with which a run starts. */
 export const START_RECORD = ENTRY_MAPS - 0x100;
 
+/**
+ * A u16 per handler: the number, among those outside the interpreter's main function, of the one that runs its first
+ * instruction whatever the TLB has.
+ */
+export const SLOW_HANDLERS = 0x2000;
+
 /** Names of the IR functions that take over when the inline TLB check misses; the runtime defines them. */
 export const SLOW_PATH = {
   load: { 8: 'slow_load8', 16: 'slow_load16', 32: 'slow_load32', 64: 'slow_load64' },

@@ -17,10 +17,10 @@ export interface Target {
   /** Leaves because EXIT_* tell of a fault of the current instruction. */
   fault(): Expr;
   /**
-   * Leaves in front of the current instruction, which has done nothing yet: whoever goes on executes it some other way.
-   * Missing where there is no other way.
+   * Leaves in front of the current instruction, which has done nothing yet, because the TLB has not what it accesses:
+   * whoever goes on executes it some other way. Undefined if there is none.
    */
-  miss?(): Expr;
+  miss(): Expr | undefined;
   fuel(): Expr;
   setFuel(value: Expr): Expr;
   /** Time-stamp counter at the current instruction. */

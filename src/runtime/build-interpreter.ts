@@ -8,19 +8,17 @@ import { OPS } from '../ir/ops.js';
 import { optimize } from '../ir/passes/optimize.js';
 import { fieldNameOf } from '../backend-wasm/record.js';
 import {
+  canBeHot,
   type Form,
-  type FormPair,
+  type FormSequence,
   generateInterpreter,
   type InterpreterImage,
   type InterpreterOptions,
 } from '../backend-wasm/interpreter.js';
-import { HOT_FORMS, HOT_PAIRS } from './hot-forms.js';
+import { HOT_FORMS, HOT_SEQUENCES } from './hot-forms.js';
 import { DIRECT_TRAP_FUNCTION } from './direct-traps.js';
 import { MODE_CHANGED_FUNCTION } from './mode.js';
 import { SLOW_PATHS } from './slow-paths.js';
-
-/** Pairs that get a handler; the rest of the fast handlers are single forms. */
-const MAX_PAIRS = 110;
 
 /** The IR of a form, operands as fields. */
 export function liftForm(form: Instruction): Form {
@@ -30,12 +28,12 @@ export function liftForm(form: Instruction): Form {
   return { id: form.form, name: formName(form), block: optimize(b.block()) };
 }
 
-/** The form with its fields renamed, to stand second in a pair. */
-function renamed(form: Instruction): Instruction {
+/** The form with its fields renamed, to stand at a place of a sequence. */
+function renamed(form: Instruction, place: number): Instruction {
   const fields = new Map<string, Field>();
   const rename = (v: unknown): unknown => {
     if (v instanceof Field) {
-      const name = fieldNameOf(v.name, 1);
+      const name = fieldNameOf(v.name, place);
       const known = fields.get(name) ?? new Field(name, v.width);
       fields.set(name, known);
       return known;
@@ -49,45 +47,41 @@ function renamed(form: Instruction): Instruction {
   return rename(form) as Instruction;
 }
 
-/** Effects that keep a form from being the first of a pair: it might change the second, or end the block. */
-const NOT_FIRST = new Set(['store', 'call', 'fault', 'end', 'poke', 'env']);
-
-function pairOf(first: Instruction, second: Instruction): FormPair | undefined {
+/** The sequence's handler, or undefined if these forms cannot share one. */
+export function sequenceOf(forms: readonly Instruction[]): FormSequence | undefined {
   const b = new Builder();
-  b.mark(0, 0);
-  lift(b, first);
-  if (b.ops.some((op) => NOT_FIRST.has(OPS[op.name].effect))) return undefined;
-  b.mark(0, 0);
-  lift(b, renamed(second));
-  if (b.ops.some((op) => op.name === 'leave' || op.name === 'call')) return undefined;
-  return {
-    first: first.form,
-    second: second.form,
-    name: `${formName(first)}; ${formName(second)}`,
-    block: optimize(b.block()),
-  };
+  for (const [place, form] of forms.entries()) {
+    const before = b.ops.at(-1);
+    if (before && OPS[before.name].effect === 'end') return undefined;
+    b.mark(0, 0);
+    lift(b, place === 0 ? form : renamed(form, place));
+  }
+  const block = optimize(b.block());
+  if (!canBeHot(block)) return undefined;
+  return { forms: forms.map((form) => form.form), name: forms.map(formName).join('; '), block };
 }
 
-/** Lifts and lowers all forms, the hottest (by `HOT_FORMS`) first, and the hottest pairs. */
+/** Lifts and lowers all forms, the hottest (by `HOT_FORMS`) first, and the hottest sequences. */
 export function buildInterpreter(options: InterpreterOptions): InterpreterImage {
-  const rank = new Map(HOT_FORMS.map((name, i) => [name, i]));
-  const coldest = HOT_FORMS.length;
   const symbols = [...allForms()];
   const forms = symbols.map(liftForm);
-  forms.sort((a, b) => (rank.get(a.name) ?? coldest) - (rank.get(b.name) ?? coldest) || a.id - b.id);
+  const rank = new Map(HOT_FORMS.map((name, i) => [name, i]));
+  const coldest = HOT_FORMS.length;
+  const rankOf = ({ name, block }: Form): number => (canBeHot(block) ? (rank.get(name) ?? coldest) : coldest);
+  forms.sort((a, b) => rankOf(a) - rankOf(b) || a.id - b.id);
+  const hotCount = forms.findIndex((f) => rankOf(f) === coldest);
   const byName = new Map(symbols.map((s) => [formName(s), s]));
-  const pairs: FormPair[] = [];
-  if (options.profile === undefined) {
-    for (const [first, second] of HOT_PAIRS) {
-      if (pairs.length >= MAX_PAIRS) break;
-      const [a, c] = [byName.get(first), byName.get(second)];
-      const pair = a && c && pairOf(a, c);
-      if (pair) pairs.push(pair);
-    }
+  const sequences: FormSequence[] = [];
+  for (const names of HOT_SEQUENCES) {
+    const parts = names.map((name) => byName.get(name));
+    const sequence = parts.every((p) => p !== undefined) ? sequenceOf(parts) : undefined;
+    if (sequence === undefined) throw new Error(`no sequence: ${names.join('; ')}`);
+    sequences.push(sequence);
   }
   return generateInterpreter(
     forms,
-    pairs,
+    hotCount,
+    sequences,
     [...SLOW_PATHS, MODE_CHANGED_FUNCTION, DIRECT_TRAP_FUNCTION],
     options,
   );

@@ -10,7 +10,7 @@ import { fieldValue } from '../frontend-x86/forms.js';
 import type { DecodedInstruction } from '../frontend-x86/decoded-instruction.js';
 import type { FieldName } from '../frontend-x86/instruction.js';
 import { endsBlock } from '../frontend-x86/lift/lift.js';
-import type { InterpreterForm, InterpreterPair } from '../backend-wasm/interpreter.js';
+import type { InterpreterForm, InterpreterSequence } from '../backend-wasm/interpreter.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import {
   CROSS_BYTES,
@@ -28,10 +28,10 @@ import {
 import { CodeLines, type LineBits } from './code-lines.js';
 import type { MachineMemory } from './machine-memory.js';
 import type { GuestMmu } from './mmu.js';
+import { SequenceTable } from './sequences.js';
 
 const PAGE = 4096;
 const MAX_INSTRUCTION = 15;
-const PAIR_KEY = 0x10000;
 /** A countdown that ends after so long that it may as well never. */
 const NEVER_HOT = 0x7fffffff;
 /** After this many drops of a page's code each further one doubles the heat that its blocks need, up to 2^MAX_PATIENCE. */
@@ -105,8 +105,7 @@ export interface FetchFault {
 export class CodeCache {
   private readonly plans: (FormPlan | undefined)[] = [];
   private readonly handlerBytes: number[] = [];
-  /** Handlers of pairs: first form × PAIR_KEY + second form. */
-  private readonly pairs = new Map<number, number>();
+  private readonly sequences: SequenceTable;
   private pages = new Map<number, CodePage>();
   private readonly pageByMap: CodePage[] = [];
   private readonly lines: CodeLines;
@@ -124,7 +123,7 @@ export class CodeCache {
     private readonly memory: MachineMemory,
     private readonly mmu: GuestMmu,
     forms: readonly InterpreterForm[],
-    pairs: readonly InterpreterPair[],
+    sequences: readonly InterpreterSequence[],
   ) {
     this.lines = new CodeLines(memory);
     this.handlerBytes[HANDLER.resume] = RESUME_BYTES;
@@ -143,12 +142,28 @@ export class CodeCache {
         })),
       };
     }
-    for (const p of pairs) {
-      this.pairs.set(p.first * PAIR_KEY + p.second, p.handler);
-      // The second record follows as one of its own.
-      this.handlerBytes[p.handler] = this.plans[p.first]!.bytes;
-    }
+    this.sequences = new SequenceTable(sequences);
+    // The other records follow as such of their own.
+    for (const { forms, handler } of sequences) this.handlerBytes[handler] = this.plans[forms[0]!]!.bytes;
+    this.writeSlowHandlers(forms, sequences);
     memory.onCodeWritten = (address, length) => this.written(address, length);
+  }
+
+  /** Tells the interpreter what runs an instruction that its hot handler cannot. */
+  private writeSlowHandlers(
+    forms: readonly InterpreterForm[],
+    sequences: readonly InterpreterSequence[],
+  ): void {
+    const slowOf = new Map<number, number>();
+    const first = Math.min(...forms.map((f) => f.slow ?? f.handler));
+    const write = (handler: number, slow: number): void => {
+      this.memory.data.setUint16(L.SLOW_HANDLERS + 2 * handler, slow - first, true);
+    };
+    for (const { id, handler, slow } of forms) {
+      slowOf.set(id, slow ?? handler);
+      write(handler, slow ?? handler);
+    }
+    for (const s of sequences) write(s.handler, slowOf.get(s.forms[0]!)!);
   }
 
   /** The code map of the page, allocated if need be. */
@@ -437,20 +452,15 @@ export class CodeCache {
       where += CROSS_BYTES;
     }
     offset = start;
+    this.sequences.cover(list);
     for (let i = 0; i < list.length; i++) {
       const insn = list[i]!;
-      const follower = list[i + 1];
-      const pair = follower && this.pairs.get(insn.form * PAIR_KEY + follower.form);
+      const handler = this.sequences.handlerAt(i);
       const record = where;
       where = this.encode(where, insn, offset, list.length - i);
+      // All records of a sequence stand there; the first one's handler runs them.
+      if (handler !== 0) this.memory.data.setUint16(record + RECORD_HANDLER, handler, true);
       offset += insn.length;
-      if (follower && pair !== undefined) {
-        // Both records stand there; the first one's handler runs the two.
-        this.memory.data.setUint16(record + RECORD_HANDLER, pair, true);
-        where = this.encode(where, follower, offset, list.length - i - 1);
-        offset += follower.length;
-        i++;
-      }
     }
     if (!endsBlock(list[list.length - 1]!)) {
       this.header(where, HANDLER.resume, offset, 0);

@@ -2,7 +2,7 @@
 import * as S from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
 import { outline, pageOf } from '../frontend-x86/discover.js';
-import type { InterpreterForm, InterpreterPair } from '../backend-wasm/interpreter.js';
+import type { InterpreterForm, InterpreterSequence } from '../backend-wasm/interpreter.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import { HANDLER, RECORD_OFFSET } from '../backend-wasm/record.js';
 import { SHARED_TRANSLATOR, type TranslationService } from './background.js';
@@ -29,7 +29,7 @@ const DEFAULT_SIZE_32 = 0x4000;
 export interface InterpreterModule {
   readonly module: WebAssembly.Module;
   readonly forms: readonly InterpreterForm[];
-  readonly pairs: readonly InterpreterPair[];
+  readonly sequences: readonly InterpreterSequence[];
 }
 
 /** Which tiers run: `interp` the interpreter alone; `jit` every block as a region from its first run; `auto` hot ones. */
@@ -142,7 +142,12 @@ export class InterpreterEngine implements Engine {
     this.memory = new MachineMemory(options.ramBytes, options.devicePages);
     this.cpu = new CpuState(this.memory.data);
     this.mmu = new GuestMmu(this.memory, this.cpu);
-    this.code = new CodeCache(this.memory, this.mmu, options.interpreter.forms, options.interpreter.pairs);
+    this.code = new CodeCache(
+      this.memory,
+      this.mmu,
+      options.interpreter.forms,
+      options.interpreter.sequences,
+    );
     this.code.heatThreshold = this.heat;
     if (this.tiers !== 'interp') heedBranchHints();
     const env = {
