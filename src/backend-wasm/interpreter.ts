@@ -81,7 +81,7 @@ export interface InterpreterOptions {
 }
 
 /** Handlers in one of the functions behind `run`: 2^this. */
-const FUNCTION_BITS = 8;
+const FUNCTION_BITS = 7;
 
 /** Ends that a handler can have; labels in `run`, return codes elsewhere. */
 interface Exits {

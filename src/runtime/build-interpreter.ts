@@ -20,6 +20,9 @@ import { DIRECT_TRAP_FUNCTION } from './direct-traps.js';
 import { MODE_CHANGED_FUNCTION } from './mode.js';
 import { SLOW_PATHS } from './slow-paths.js';
 
+/** Forms that are fast alone. */
+const HOT_FORM_COUNT = 110;
+
 /** The IR of a form, operands as fields. */
 export function liftForm(form: Instruction): Form {
   const b = new Builder();
@@ -67,9 +70,11 @@ export function buildInterpreter(options: InterpreterOptions): InterpreterImage 
   const forms = symbols.map(liftForm);
   const rank = new Map(HOT_FORMS.map((name, i) => [name, i]));
   const coldest = HOT_FORMS.length;
-  const rankOf = ({ name, block }: Form): number => (canBeHot(block) ? (rank.get(name) ?? coldest) : coldest);
+  const rankOf = ({ name }: Form): number => rank.get(name) ?? coldest;
   forms.sort((a, b) => rankOf(a) - rankOf(b) || a.id - b.id);
-  const hotCount = forms.findIndex((f) => rankOf(f) === coldest);
+  const hot = new Set(forms.filter((f) => canBeHot(f.block)).slice(0, HOT_FORM_COUNT));
+  // Those behind them stand together as well: what a guest never needs is never compiled.
+  forms.sort((a, b) => Number(hot.has(b)) - Number(hot.has(a)));
   const byName = new Map(symbols.map((s) => [formName(s), s]));
   const sequences: FormSequence[] = [];
   for (const names of HOT_SEQUENCES) {
@@ -80,7 +85,7 @@ export function buildInterpreter(options: InterpreterOptions): InterpreterImage 
   }
   return generateInterpreter(
     forms,
-    hotCount,
+    hot.size,
     sequences,
     [...SLOW_PATHS, MODE_CHANGED_FUNCTION, DIRECT_TRAP_FUNCTION],
     options,
