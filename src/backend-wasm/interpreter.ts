@@ -230,7 +230,9 @@ const REC = 6;
 const ENTRY = 7;
 /** Entry number of the region that runs. */
 const FROM = 8;
-const RUN_LOCALS = 9;
+/** Instructions of the block in REC. */
+const LEFT = 9;
+const RUN_LOCALS = 10;
 
 function hotRegisters(e: Emitter): Registers {
   return {
@@ -611,14 +613,15 @@ function addRun(
     e.setLocal(ENTRY, e.sub(e.load(32, heat()), e.i32(1))),
     e.store(32, heat(), get(ENTRY)),
     e.unlikely(e.pure('i32.eqz', [get(ENTRY)]), e.call('hot', [get(REC)], 'void')),
-    e.setLocal(FUEL, e.sub(get(FUEL), e.load(8, get(REC), RECORD_LEFT))),
+    e.setLocal(FUEL, e.sub(get(FUEL), get(LEFT))),
     e.setLocal(PC, get(REC)),
     e.br('next'),
   ];
-  const expensive = (): Expr => e.ltU(get(FUEL), e.load(8, get(REC), RECORD_LEFT));
+  const measure = (): Expr => e.setLocal(LEFT, e.load(8, get(REC), RECORD_LEFT));
+  const expensive = (): Expr => e.ltU(get(FUEL), get(LEFT));
   const transfer: Expr[] = [
     e.setLocal(REC, e.load(32, get(PC), 4)),
-    e.if(get(REC), e.block('unpaid', [e.unlikely(expensive(), e.br('unpaid')), ...claim()])),
+    e.if(get(REC), e.block('unpaid', [measure(), e.unlikely(expensive(), e.br('unpaid')), ...claim()])),
     e.setLocal(LINK, e.add(get(PC), e.i32(4))),
     e.setLocal(EIP, e.add(get(BASE), e.load(32, get(PC), 0))),
   ];
@@ -647,6 +650,7 @@ function addRun(
     setSlot(L.PAGE_BASE, get(BASE)),
     e.if(get(LINK), e.store(32, get(LINK), get(REC))),
     e.setLocal(LINK, e.i32(0)),
+    measure(),
     resolveIf(expensive()),
     ...claim(),
   ];
@@ -659,6 +663,7 @@ function addRun(
     e.setLocal(REC, e.call('resolve', [], 'i32')),
     ...refresh(),
     e.br('left', e.pure('i32.eqz', [get(REC)])),
+    measure(),
     ...claim(),
   ];
   const leave: Expr[] = [refund(), setSlot(S.EIP, recordEip()), setSlot(L.FUEL, get(FUEL))];
