@@ -463,10 +463,6 @@ function addRun(
     e.setLocal(EIP, nextLinear()),
     e.setLocal(ENTRY, executionEntry(get(EIP))),
     e.unlikely(
-      e.ne(e.load(32, get(ENTRY), L.TLB_DATA_BYTES), get(EIP)),
-      e.drop(e.call(L.EXECUTION_FILL, [get(EIP)], 'i32')),
-    ),
-    e.unlikely(
       e.pure('i32.or', [
         e.ne(e.load(32, get(ENTRY), L.TLB_DATA_BYTES), get(EIP)),
         e.ne(e.load(32, get(ENTRY), L.TLB_DATA_BYTES + 4), e.load(32, get(PC), 8)),
@@ -631,15 +627,7 @@ function addRun(
   const lookup: Expr[] = [
     e.setLocal(REC, e.add(get(EIP), slot(S.SEGMENT_BASE + 4 * S.CS))),
     e.setLocal(ENTRY, executionEntry(get(REC))),
-    // At the end of a budget nothing may happen any more.
-    e.unlikely(
-      e.ne(e.load(32, get(ENTRY), L.TLB_DATA_BYTES), e.and(get(REC), e.i32(-4096))),
-      e.block(null, [
-        e.br('resolve', e.pure('i32.eqz', [get(FUEL)])),
-        e.br('again', e.call(L.EXECUTION_FILL, [get(REC)], 'i32')),
-        e.br('resolve'),
-      ]),
-    ),
+    e.unlikely(e.ne(e.load(32, get(ENTRY), L.TLB_DATA_BYTES), e.and(get(REC), e.i32(-4096))), e.br('fill')),
     e.setLocal(ENTRY, e.add(e.load(32, get(ENTRY), L.TLB_DATA_BYTES + 4), e.shl(pageOffset(), e.i32(2)))),
     e.setLocal(REC, e.sub(get(EIP), pageOffset())),
     // A link is good as long as both ends are in one page: they are dropped together.
@@ -655,6 +643,28 @@ function addRun(
     ...claim(),
   ];
   const refresh = (): Expr[] => [e.setLocal(BASE, slot(L.PAGE_BASE)), e.setLocal(TLB, slot(L.TLB_BASE))];
+  /** Starts over at EIP = PAGE_BASE + an offset, with what the slots say: no register outlives the call before. */
+  const startAt = (offset: Expr): Expr[] => [
+    e.store(16, e.i32(0), offset, L.START_RECORD + RECORD_OFFSET),
+    e.setLocal(LINK, e.i32(0)),
+    e.setLocal(FUEL, slot(L.FUEL)),
+    ...refresh(),
+    e.setLocal(PC, e.i32(L.START_RECORD)),
+    e.br('next'),
+  ];
+  // The page at REC is not in the execution TLB. At the end of a budget nothing may happen any more.
+  const fill: Expr[] = [
+    e.br('resolve', e.pure('i32.eqz', [get(FUEL)])),
+    setSlot(S.EIP, get(EIP)),
+    setSlot(L.FUEL, get(FUEL)),
+    setSlot(L.PAGE_BASE, e.sub(get(EIP), pageOffset())),
+    e.if(
+      e.call(L.EXECUTION_FILL, [get(REC)], 'i32'),
+      e.block(null, startAt(e.sub(slot(S.EIP), slot(L.PAGE_BASE)))),
+    ),
+    e.setLocal(FUEL, slot(L.FUEL)),
+    e.setLocal(EIP, slot(S.EIP)),
+  ];
   const resolve: Expr[] = [
     e.setLocal(LINK, e.i32(0)),
     setSlot(S.EIP, get(EIP)),
@@ -674,11 +684,7 @@ function addRun(
       e.if(e.pure('i32.eqz', [e.call('serve', [], 'i32')]), e.return(slot(S.EXIT_REASON))),
     ),
     setSlot(L.PAGE_BASE, e.and(slot(S.EIP), e.i32(-4096))),
-    e.store(16, e.i32(0), e.and(slot(S.EIP), e.i32(4095)), L.START_RECORD + RECORD_OFFSET),
-    e.setLocal(FUEL, slot(L.FUEL)),
-    ...refresh(),
-    e.setLocal(PC, e.i32(L.START_RECORD)),
-    e.br('next'),
+    ...startAt(e.and(slot(S.EIP), e.i32(4095))),
   ];
 
   const code = e.block(null, [
@@ -691,8 +697,8 @@ function addRun(
         e.block('left', [
           e.block('exit', [
             e.block('resolve', [
-              e.block('lookup', [e.block('transfer', dispatch), ...transfer]),
-              e.loop('again', e.block(null, lookup)),
+              e.block('fill', [e.block('lookup', [e.block('transfer', dispatch), ...transfer]), ...lookup]),
+              ...fill,
             ]),
             ...resolve,
           ]),

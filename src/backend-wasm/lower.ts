@@ -139,7 +139,6 @@ export class Lowering {
           break;
         default:
           this.op(i as Value, op, out);
-          if (CHANGES.has(OPS[op.name].effect)) this.untouched = false;
       }
     }
     return this.ops.length;
@@ -165,6 +164,7 @@ export class Lowering {
       return;
     }
     this.statement(i, op, out);
+    if (CHANGES.has(effect)) this.untouched = false;
   }
 
   /** The value of an op as an expression. */
