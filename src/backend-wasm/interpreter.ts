@@ -408,7 +408,9 @@ export function generateInterpreter(
   e.addExport('run');
   for (const f of functions) e.addExport(f.name);
   const text = options.text ? e.text() : undefined;
-  const wasm = withFunctionName(e.finish({ validate: options.validate }), 'run', 'interpreter');
+  // Its handlers leave what is unlikely to others, and the loop as a whole is slower with hints than without.
+  const bytes = e.finish({ validate: options.validate, hints: false });
+  const wasm = withFunctionName(bytes, 'run', 'interpreter');
   const firstForm = HANDLER.first + sequences.length;
   return {
     wasm,
