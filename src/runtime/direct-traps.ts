@@ -6,7 +6,7 @@
  */
 import * as S from '../frontend-x86/cpu-state.js';
 import { EFLAGS_GET } from '../frontend-x86/lift/functions-flags.js';
-import { SET_SEGMENT } from '../frontend-x86/lift/functions-segment.js';
+import { setSegment } from '../frontend-x86/lift/functions-segment.js';
 import { LEAVE } from '../frontend-x86/leave.js';
 import { type Builder, defineFunction } from '../ir/builder.js';
 import type { IrFunction, Value } from '../ir/ir.js';
@@ -98,7 +98,7 @@ export const DIRECT_TRAP_FUNCTION: IrFunction = defineFunction(L.DIRECT_TRAP, []
     push(b.get32(S.SELECTOR + 4 * S.SS));
     push(b.get32(S.ESP));
     const stack = b.get32(S.DIRECT_SS);
-    b.call(SET_SEGMENT, k(S.SS), stack, descriptor(b, stack));
+    setSegment(b, k(S.SS), stack, descriptor(b, stack));
     b.put32(S.CPL, k(KERNEL));
   });
   push(image);
@@ -117,7 +117,7 @@ export const DIRECT_TRAP_FUNCTION: IrFunction = defineFunction(L.DIRECT_TRAP, []
     },
   );
   const code = b.get32(S.DIRECT_CS);
-  b.call(SET_SEGMENT, k(S.CS), code, descriptor(b, code));
+  setSegment(b, k(S.CS), code, descriptor(b, code));
   b.put32(S.ESP, bottom);
   b.put32(S.EIP, b.varGet(handler));
   b.put32(S.FLAGS_SYSTEM, b.pure('i32.or', and(b.get32(S.FLAGS_SYSTEM), ~CLEARED_ON_ENTRY), k(S.F_IF)));

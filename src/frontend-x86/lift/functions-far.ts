@@ -9,7 +9,7 @@ import {
   FAR_CODE_DESCRIPTOR,
   NULL_INNER_SEGMENTS,
   RETURN_CODE_DESCRIPTOR,
-  SET_SEGMENT,
+  setSegment,
   STACK_DESCRIPTOR,
 } from './functions-segment.js';
 
@@ -18,7 +18,7 @@ export const FAR_JUMP = defineFunction('far_jump', ['i32', 'i32'], 'i32', true, 
   const x = new Lifter(b);
   const descriptor = b.call(FAR_CODE_DESCRIPTOR, selector, offset);
   const atCpl = x.or(x.andC(selector, 0xfffc), b.get32(CPL));
-  b.call(SET_SEGMENT, x.c(CS), atCpl, descriptor);
+  setSegment(b, x.c(CS), atCpl, descriptor);
   b.return(offset);
 });
 
@@ -44,15 +44,15 @@ function returnTo(
     x.eq(rpl, b.get32(CPL)),
     () => {
       x.setSp(i, above);
-      b.call(SET_SEGMENT, x.c(CS), selector, descriptor);
+      setSegment(b, x.c(CS), selector, descriptor);
       commit();
     },
     () => {
       const newSp = x.load(x.stackAddress(i, above, 0, size, false), size);
       const newSs = b.ld16(x.stackAddress(i, above, size, 2, false));
       const stack = b.call(STACK_DESCRIPTOR, newSs, rpl);
-      b.call(SET_SEGMENT, x.c(CS), selector, descriptor);
-      b.call(SET_SEGMENT, x.c(SS), newSs, stack);
+      setSegment(b, x.c(CS), selector, descriptor);
+      setSegment(b, x.c(SS), newSs, stack);
       b.put32(CPL, rpl);
       b.put32(ESP, extra === undefined ? newSp : x.add(newSp, extra));
       commit();

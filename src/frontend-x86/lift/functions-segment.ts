@@ -66,42 +66,38 @@ export const DESCRIPTOR_OR_ZERO = defineFunction(
   },
 );
 
-/** (selector, not null) -> its GDT descriptor; #GP(selector) if there is none. */
-const DESCRIPTOR = defineFunction('descriptor', ['i32'], 'i64', true, (b, selector) => {
-  const x = new Lifter(b);
-  const offset = x.andC(selector, 0xfff8);
-  const beyond = x.ltU(b.get32(GDT_LIMIT), x.addC(offset, 7));
-  refuse(x, x.or(x.andC(selector, 4), beyond), VECTOR.GP, selector);
-  b.return(b.peek64(x.add(b.get32(GDT_ADDRESS), offset)));
-});
+// What a segment load does is written out in each function that does one: calls between them cost system calls a third of
+// their time.
 
-/** (descriptor) -> limit in bytes - 1. */
-export const DESCRIPTOR_LIMIT = defineFunction('descriptor_limit', ['i64'], 'i32', false, (b, descriptor) => {
+/** The GDT descriptor of a selector that is not null; #GP(selector) if there is none. */
+function descriptorOf(x: Lifter, selector: Value): Value {
+  const offset = x.andC(selector, 0xfff8);
+  const beyond = x.ltU(x.b.get32(GDT_LIMIT), x.addC(offset, 7));
+  refuse(x, x.or(x.andC(selector, 4), beyond), VECTOR.GP, selector);
+  return x.b.peek64(x.add(x.b.get32(GDT_ADDRESS), offset));
+}
+
+/** A descriptor's limit in bytes - 1. */
+export function descriptorLimit(b: Builder, descriptor: Value): Value {
   const x = new Lifter(b);
   const low = b.pure('i32.wrap_i64', descriptor);
   const high = b.pure('i32.wrap_i64', b.pure('i64.shr_u', descriptor, b.const64(32n)));
   const limit = x.or(x.andC(low, 0xffff), x.andC(high, 0xf0000));
   const pages = x.orC(x.shlC(limit, 12), 0xfff);
-  b.return(x.select(x.andC(high, 0x800000), pages, limit));
-});
+  return x.select(x.andC(high, 0x800000), pages, limit);
+}
 
-/** (segment, selector, descriptor): loads the register and its hidden part, marked accessed. */
-export const SET_SEGMENT = defineFunction(
-  'set_segment',
-  ['i32', 'i32', 'i64'],
-  'void',
-  false,
-  (b, segment, selector, descriptor) => {
-    const x = new Lifter(b);
-    const slot = x.shlC(segment, 2);
-    const low = b.pure('i32.wrap_i64', b.pure('i64.shr_u', descriptor, b.const64(16n)));
-    const high = b.pure('i32.wrap_i64', b.pure('i64.shr_u', descriptor, b.const64(32n)));
-    b.poke32(slot, selector, SELECTOR);
-    b.poke32(slot, x.or(x.andC(low, 0xffffff), x.andC(high, 0xff000000)), SEGMENT_BASE);
-    b.poke32(slot, b.call(DESCRIPTOR_LIMIT, descriptor), SEGMENT_LIMIT);
-    b.poke32(slot, x.orC(attributes(b, descriptor), 1), SEGMENT_ATTR);
-  },
-);
+/** Loads a segment register and its hidden part, marked accessed. */
+export function setSegment(b: Builder, segment: Value, selector: Value, descriptor: Value): void {
+  const x = new Lifter(b);
+  const slot = x.shlC(segment, 2);
+  const low = b.pure('i32.wrap_i64', b.pure('i64.shr_u', descriptor, b.const64(16n)));
+  const high = b.pure('i32.wrap_i64', b.pure('i64.shr_u', descriptor, b.const64(32n)));
+  b.poke32(slot, selector, SELECTOR);
+  b.poke32(slot, x.or(x.andC(low, 0xffffff), x.andC(high, 0xff000000)), SEGMENT_BASE);
+  b.poke32(slot, descriptorLimit(b, descriptor), SEGMENT_LIMIT);
+  b.poke32(slot, x.orC(attributes(b, descriptor), 1), SEGMENT_ATTR);
+}
 
 /** (segment, selector): a null selector makes the register unusable. */
 const SET_NULL = defineFunction('set_null', ['i32', 'i32'], 'void', false, (b, segment, selector) => {
@@ -125,7 +121,7 @@ export const LOAD_DATA_SEGMENT = defineFunction(
       b.call(SET_NULL, segment, selector);
       b.return();
     });
-    const descriptor = b.call(DESCRIPTOR, selector);
+    const descriptor = descriptorOf(x, selector);
     const attr = attributes(b, descriptor);
     const system = x.eqz(x.andC(attr, ATTR.s));
     const kind = ATTR.code | ATTR.writableOrReadable;
@@ -134,7 +130,7 @@ export const LOAD_DATA_SEGMENT = defineFunction(
     const tooPrivileged = x.and(checked, x.ltU(dplOf(x, attr), effective(x, selector)));
     refuse(x, x.or(x.or(system, unreadable), tooPrivileged), VECTOR.GP, selector);
     refuse(x, x.eqz(x.andC(attr, ATTR.present)), VECTOR.NP, selector);
-    b.call(SET_SEGMENT, segment, selector, descriptor);
+    setSegment(b, segment, selector, descriptor);
     b.return();
   },
 );
@@ -148,7 +144,7 @@ export const STACK_DESCRIPTOR = defineFunction(
   (b, selector, level) => {
     const x = new Lifter(b);
     x.raiseIf(x.eqz(x.andC(selector, 0xfffc)), VECTOR.GP);
-    const descriptor = b.call(DESCRIPTOR, selector);
+    const descriptor = descriptorOf(x, selector);
     const attr = attributes(b, descriptor);
     const writableData = has(x, attr, ATTR.s | ATTR.code | ATTR.writableOrReadable, 0x12);
     const wrongLevel = x.or(x.op('i32.ne', rplOf(x, selector), level), x.op('i32.ne', dplOf(x, attr), level));
@@ -166,7 +162,7 @@ export const LOAD_STACK_SEGMENT = defineFunction(
   true,
   (b, selector) => {
     const descriptor = b.call(STACK_DESCRIPTOR, selector, b.get32(CPL));
-    b.call(SET_SEGMENT, b.const32(SS), selector, descriptor);
+    setSegment(b, b.const32(SS), selector, descriptor);
   },
 );
 
@@ -182,7 +178,7 @@ export const FAR_CODE_DESCRIPTOR = defineFunction(
   (b, selector, offset) => {
     const x = new Lifter(b);
     x.raiseIf(x.eqz(x.andC(selector, 0xfffc)), VECTOR.GP);
-    const descriptor = b.call(DESCRIPTOR, selector);
+    const descriptor = descriptorOf(x, selector);
     const attr = attributes(b, descriptor);
     const cpl = b.get32(CPL);
     const notCode = x.xorC(has(x, attr, ATTR.s | ATTR.code, 0x18), 1);
@@ -192,7 +188,7 @@ export const FAR_CODE_DESCRIPTOR = defineFunction(
     const bad = x.select(x.andC(attr, ATTR.conforming), badConforming, badPlain);
     refuse(x, x.or(notCode, bad), VECTOR.GP, selector);
     refuse(x, x.eqz(x.andC(attr, ATTR.present)), VECTOR.NP, selector);
-    x.raiseIf(x.ltU(b.call(DESCRIPTOR_LIMIT, descriptor), offset), VECTOR.GP);
+    x.raiseIf(x.ltU(descriptorLimit(b, descriptor), offset), VECTOR.GP);
     b.return(descriptor);
   },
 );
@@ -206,7 +202,7 @@ export const RETURN_CODE_DESCRIPTOR = defineFunction(
   (b, selector, offset) => {
     const x = new Lifter(b);
     x.raiseIf(x.eqz(x.andC(selector, 0xfffc)), VECTOR.GP);
-    const descriptor = b.call(DESCRIPTOR, selector);
+    const descriptor = descriptorOf(x, selector);
     const attr = attributes(b, descriptor);
     const notCode = x.xorC(has(x, attr, ATTR.s | ATTR.code, 0x18), 1);
     const rpl = rplOf(x, selector);
@@ -216,7 +212,7 @@ export const RETURN_CODE_DESCRIPTOR = defineFunction(
     const badLevel = x.select(conforming, x.ltU(rpl, dpl), x.op('i32.ne', dpl, rpl));
     refuse(x, x.or(x.or(notCode, inner), badLevel), VECTOR.GP, selector);
     refuse(x, x.eqz(x.andC(attr, ATTR.present)), VECTOR.NP, selector);
-    x.raiseIf(x.ltU(b.call(DESCRIPTOR_LIMIT, descriptor), offset), VECTOR.GP);
+    x.raiseIf(x.ltU(descriptorLimit(b, descriptor), offset), VECTOR.GP);
     b.return(descriptor);
   },
 );
@@ -260,9 +256,6 @@ export const DESCRIPTOR_TYPES = { lar: LAR_TYPES, lsl: LSL_TYPES } as const;
 
 export const SEGMENT_FUNCTIONS: readonly IrFunction[] = [
   DESCRIPTOR_OR_ZERO,
-  DESCRIPTOR,
-  DESCRIPTOR_LIMIT,
-  SET_SEGMENT,
   SET_NULL,
   LOAD_DATA_SEGMENT,
   STACK_DESCRIPTOR,

@@ -9,7 +9,7 @@ import { CONTROL, CONTROL_FALLS_THROUGH } from './control.js';
 import { FXSR } from './fxsr.js';
 import { MOVE } from './move.js';
 import { MULDIV } from './muldiv.js';
-import { SEGMENT, SEGMENT_LOADS } from './segment.js';
+import { SEGMENT, isDecodedFor, SEGMENT_LOADS } from './segment.js';
 import { SHIFT } from './shift.js';
 import { STACK } from './stack.js';
 import { STRING } from './string.js';
@@ -57,6 +57,7 @@ const ENDS: ReadonlySet<string> = new Set([
 /** Whether an instruction is the last of its basic block. */
 export function endsBlock(i: Instruction): boolean {
   if (ENDS.has(i.op) || !(i.op in LIFTS)) return true;
-  if (i.op === 'mov' || i.op === 'pop') return i.operands[0]?.kind === 'sreg';
+  const to = i.operands[0];
+  if (i.op === 'mov' || i.op === 'pop') return to?.kind === 'sreg' && isDecodedFor(to.number);
   return i.rep !== 'none' && i.op in STRING;
 }

@@ -7,7 +7,7 @@ import { farPointer } from './far-pointer.js';
 import {
   ATTR,
   attributes,
-  DESCRIPTOR_LIMIT,
+  descriptorLimit,
   DESCRIPTOR_OR_ZERO,
   DESCRIPTOR_TYPES,
   DESCRIPTOR_VISIBLE,
@@ -15,9 +15,14 @@ import {
   LOAD_STACK_SEGMENT,
 } from './functions-segment.js';
 
+/** Whether instructions are decoded for what the segment register holds. FS and GS are looked at by each that uses them. */
+export function isDecodedFor(segment: number): boolean {
+  return segment !== FS && segment !== GS;
+}
+
 /**
- * Loads a segment register and ends the block, since later instructions may have been decoded for what it held.
- * `then` is what else the instruction changes. CS cannot be loaded (#UD).
+ * Loads a segment register, and ends the block if later instructions may have been decoded for what it held. `then` is
+ * what else the instruction changes. CS cannot be loaded (#UD).
  */
 export function loadSegmentRegister(
   x: Lifter,
@@ -34,7 +39,7 @@ export function loadSegmentRegister(
   else x.b.call(LOAD_DATA_SEGMENT, x.c(segment), selector);
   then?.();
   if (segment === SS) x.b.put32(INTERRUPT_SHADOW, x.b.pcrel(i.next));
-  x.resync(i);
+  if (isDecodedFor(segment)) x.resync(i);
 }
 
 function loadPointer(segment: number): Lift {
@@ -67,7 +72,7 @@ function lsl(x: Lifter, i: Instruction): void {
   const to = i.operands[0]!;
   const descriptor = x.b.call(DESCRIPTOR_OR_ZERO, selector);
   const visible = x.b.call(DESCRIPTOR_VISIBLE, descriptor, selector, x.c(DESCRIPTOR_TYPES.lsl));
-  const limit = x.b.call(DESCRIPTOR_LIMIT, descriptor);
+  const limit = descriptorLimit(x.b, descriptor);
   const old = x.read(to);
   x.write(to, x.select(visible, limit, old));
   x.flags.setZero(visible);
@@ -117,4 +122,5 @@ export const SEGMENT: LiftTable = {
   arpl,
 };
 
-export const SEGMENT_LOADS: ReadonlySet<string> = new Set(['lds', 'les', 'lss', 'lfs', 'lgs']);
+/** Those that end a block. */
+export const SEGMENT_LOADS: ReadonlySet<string> = new Set(['lds', 'les', 'lss']);
