@@ -5,7 +5,6 @@
  */
 import binaryen from 'binaryen';
 import type { Type } from '../ir/ops.js';
-import { withBranchHints } from './branch-hints.js';
 
 /** An expression under construction. To be used exactly once. */
 export type Expr = number & { readonly __brand: 'Expr' };
@@ -148,11 +147,6 @@ export class Emitter {
   if(condition: Expr, then: Expr, otherwise?: Expr): Expr {
     return this.ref(this.module.if(condition, then, otherwise));
   }
-  /** `if` with a condition that is hardly ever true. */
-  unlikely(condition: Expr, then: Expr, otherwise?: Expr): Expr {
-    const m = this.module;
-    return this.if(this.ref(m.i32.eqz(m.i32.eqz(condition))), then, otherwise);
-  }
   br(label: string, condition?: Expr): Expr {
     return this.ref(this.module.br(label, condition));
   }
@@ -220,12 +214,12 @@ export class Emitter {
     return this.module.emitText();
   }
   /** Validates (throws with Binaryen's complaint in the log), emits and disposes of the module. */
-  finish(options: { validate: boolean; names?: boolean; hints?: boolean }): Uint8Array {
+  finish(options: { validate: boolean; names?: boolean }): Uint8Array {
     if (options.validate && !this.module.validate()) throw new Error('generated Wasm does not validate');
     binaryen.setDebugInfo(options.names ?? false);
     const bytes = this.module.emitBinary();
     this.module.dispose();
-    return options.hints === false ? bytes : withBranchHints(bytes);
+    return bytes;
   }
 }
 

@@ -78,16 +78,16 @@ export function indirectJump(
   return [
     e.setLocal(ROW, e.add(get(MAP), e.shl(hash, e.i32(4)))),
     e.if(e.ne(e.load(32, get(ROW)), place()), e.setLocal(ROW, e.add(get(ROW), e.i32(L.ENTRY_MAP_ROW_BYTES)))),
-    e.unlikely(e.ne(e.load(32, get(ROW)), place()), leave('no entry')),
+    e.if(e.ne(e.load(32, get(ROW)), place()), leave('no entry')),
     e.setLocal(ENTRY, executionEntry(e, get(EIP))),
-    e.unlikely(
+    e.if(
       e.pure('i32.or', [
         e.ne(e.load(32, get(ENTRY), L.TLB_DATA_BYTES), page()),
         e.ne(e.load(32, get(ENTRY), L.TLB_DATA_BYTES + 4), e.load(32, get(ROW), 8)),
       ]),
       leave('other page'),
     ),
-    e.unlikely(e.ltU(get(FUEL), e.i32(need)), leave('fuel')),
+    e.if(e.ltU(get(FUEL), e.i32(need)), leave('fuel')),
     e.setLocal(ENTRY, e.load(32, get(ROW), 4)),
     e.br('again'),
   ];

@@ -408,9 +408,7 @@ export function generateInterpreter(
   e.addExport('run');
   for (const f of functions) e.addExport(f.name);
   const text = options.text ? e.text() : undefined;
-  // Its handlers leave what is unlikely to others, and the loop as a whole is slower with hints than without.
-  const bytes = e.finish({ validate: options.validate, hints: false });
-  const wasm = withFunctionName(bytes, 'run', 'interpreter');
+  const wasm = withFunctionName(e.finish({ validate: options.validate }), 'run', 'interpreter');
   const firstForm = HANDLER.first + sequences.length;
   return {
     wasm,
@@ -464,7 +462,7 @@ function addRun(
     e.setLocal(ENTRY, e.add(get(BASE), slot(S.SEGMENT_BASE + 4 * S.CS))),
     e.setLocal(EIP, nextLinear()),
     e.setLocal(ENTRY, executionEntry(get(EIP))),
-    e.unlikely(
+    e.if(
       e.pure('i32.or', [
         e.ne(e.load(32, get(ENTRY), L.TLB_DATA_BYTES), get(EIP)),
         e.ne(e.load(32, get(ENTRY), L.TLB_DATA_BYTES + 4), e.load(32, get(PC), 8)),
@@ -524,7 +522,7 @@ function addRun(
           setSlot(L.PAGE_BASE, get(BASE)),
           e.setLocal(ENTRY, e.add(slot(L.TRANSITIONS), e.i32(1))),
           setSlot(L.TRANSITIONS, get(ENTRY)),
-          e.unlikely(
+          e.if(
             e.pure('i32.eqz', [e.and(get(ENTRY), e.i32(L.TRANSITION_SAMPLE - 1))]),
             e.call('transition', [get(FROM), entryNumber()], 'void'),
           ),
@@ -554,10 +552,7 @@ function addRun(
     e.br('next'),
   ];
   /** Code with calls, out of the way: registers are saved there, and nowhere else. PC is never 0. */
-  const aside = (body: readonly Expr[]): Expr[] => [
-    e.unlikely(get(PC), e.block(null, body)),
-    e.unreachable(),
-  ];
+  const aside = (body: readonly Expr[]): Expr[] => [e.if(get(PC), e.block(null, body)), e.unreachable()];
   const region: Expr[] = aside([
     refund(),
     e.setLocal(REC, get(PC)),
@@ -610,7 +605,7 @@ function addRun(
   const claim = (): Expr[] => [
     e.setLocal(ENTRY, e.sub(e.load(32, heat()), e.i32(1))),
     e.store(32, heat(), get(ENTRY)),
-    e.unlikely(e.pure('i32.eqz', [get(ENTRY)]), e.call('hot', [get(REC)], 'void')),
+    e.if(e.pure('i32.eqz', [get(ENTRY)]), e.call('hot', [get(REC)], 'void')),
     e.setLocal(FUEL, e.sub(get(FUEL), get(LEFT))),
     e.setLocal(PC, get(REC)),
     e.br('next'),
@@ -619,17 +614,17 @@ function addRun(
   const expensive = (): Expr => e.ltU(get(FUEL), get(LEFT));
   const transfer: Expr[] = [
     e.setLocal(REC, e.load(32, get(PC), 4)),
-    e.if(get(REC), e.block('unpaid', [measure(), e.unlikely(expensive(), e.br('unpaid')), ...claim()])),
+    e.if(get(REC), e.block('unpaid', [measure(), e.if(expensive(), e.br('unpaid')), ...claim()])),
     e.setLocal(LINK, e.add(get(PC), e.i32(4))),
     e.setLocal(EIP, e.add(get(BASE), e.load(32, get(PC), 0))),
   ];
   // The page offset of the linear address; REC serves as a temporary.
   const pageOffset = (): Expr => e.and(get(REC), e.i32(4095));
-  const resolveIf = (condition: Expr): Expr => e.unlikely(condition, e.br('resolve'));
+  const resolveIf = (condition: Expr): Expr => e.if(condition, e.br('resolve'));
   const lookup: Expr[] = [
     e.setLocal(REC, e.add(get(EIP), slot(S.SEGMENT_BASE + 4 * S.CS))),
     e.setLocal(ENTRY, executionEntry(get(REC))),
-    e.unlikely(e.ne(e.load(32, get(ENTRY), L.TLB_DATA_BYTES), e.and(get(REC), e.i32(-4096))), e.br('fill')),
+    e.if(e.ne(e.load(32, get(ENTRY), L.TLB_DATA_BYTES), e.and(get(REC), e.i32(-4096))), e.br('fill')),
     e.setLocal(ENTRY, e.add(e.load(32, get(ENTRY), L.TLB_DATA_BYTES + 4), e.shl(pageOffset(), e.i32(2)))),
     e.setLocal(REC, e.sub(get(EIP), pageOffset())),
     // A link is good as long as both ends are in one page: they are dropped together.

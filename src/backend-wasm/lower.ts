@@ -225,7 +225,7 @@ export class Lowering {
 
   private faultCheck(): Expr {
     const { e } = this;
-    return e.unlikely(e.load(32, e.i32(0), EXIT_REASON), this.target.fault());
+    return e.if(e.load(32, e.i32(0), EXIT_REASON), this.target.fault());
   }
 
   /** A local that holds the address operand, so that it can be used more than once. */
@@ -339,8 +339,8 @@ export class Lowering {
     const host = e.add(e.getLocal(local, 'i32'), e.load(32, e.getLocal(entry, 'i32'), 8));
     out.push(e.setLocal(local, root === undefined ? e.i32(low) : e.add(this.value(root), e.i32(low))));
     const isMissing = this.tlbMiss(local, entry, write ? 4 : 0, span);
-    if (miss) out.push(e.unlikely(isMissing, miss), e.setLocal(local, host));
-    else out.push(e.unlikely(isMissing, e.setLocal(local, e.i32(0)), e.setLocal(local, host)));
+    if (miss) out.push(e.if(isMissing, miss), e.setLocal(local, host));
+    else out.push(e.if(isMissing, e.setLocal(local, e.i32(0)), e.setLocal(local, host)));
     return check;
   }
 
@@ -371,8 +371,8 @@ export class Lowering {
     const { e } = this;
     if (miss === undefined) return [fast];
     const givenUp = this.giveUp();
-    if (givenUp) return [e.unlikely(miss, givenUp), fast];
-    return [e.unlikely(miss, e.block(null, slow()), fast)];
+    if (givenUp) return [e.if(miss, givenUp), fast];
+    return [e.if(miss, e.block(null, slow()), fast)];
   }
 
   private load(i: Value, op: Op, out: Expr[]): void {

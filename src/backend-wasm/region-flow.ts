@@ -148,7 +148,7 @@ export class RegionFlow {
   private check(node: number): Expr {
     const { e } = this;
     const short = e.ltU(e.getLocal(R.FUEL, 'i32'), e.i32(this.fuelPlan.need[node]!));
-    return e.unlikely(short, this.leaveFor(this.blocks[node - 1]!.start, 'fuel'));
+    return e.if(short, this.leaveFor(this.blocks[node - 1]!.start, 'fuel'));
   }
 
   private block(node: number, uncharged: number): Expr[] {
@@ -217,6 +217,6 @@ export class RegionFlow {
       e.ne(e.load(32, entry(), L.TLB_DATA_BYTES), linear()),
       e.ne(e.load(32, entry(), L.TLB_DATA_BYTES + 4), codeMap),
     ]);
-    return e.unlikely(other, e.block(null, [...charge(e, uncharged), this.leaveFor(place, 'other page')]));
+    return e.if(other, e.block(null, [...charge(e, uncharged), this.leaveFor(place, 'other page')]));
   }
 }

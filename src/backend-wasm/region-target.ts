@@ -171,7 +171,7 @@ export class RegionTarget implements Target {
   private ifChanged(eip: () => Expr, uncharged: number): Expr[] {
     if (!this.storesDone) return [];
     this.storesDone = false;
-    return [this.e.unlikely(this.local(R.CHANGED), this.exit(eip(), uncharged, RETURNS.lookup))];
+    return [this.e.if(this.local(R.CHANGED), this.exit(eip(), uncharged, RETURNS.lookup))];
   }
   instruction(index: number): Expr[] {
     this.mark = index;
@@ -217,7 +217,7 @@ export class RegionTarget implements Target {
       const stop = e.call(L.MODE_CHANGED, [], 'i32');
       const slot = (at: number): Expr => e.load(32, e.i32(0), at);
       out.push(
-        e.unlikely(stop, e.block(null, [e.setLocal(R.RESULT, e.i32(RETURNS.resolve)), e.br('leave')])),
+        e.if(stop, e.block(null, [e.setLocal(R.RESULT, e.i32(RETURNS.resolve)), e.br('leave')])),
         // At another privilege, or with other segments, this is not the code to go on with.
         e.br('leave', e.ne(slot(L.TLB_BASE), this.local(R.TLB))),
         e.br('leave', slot(L.CODE_CHANGED)),

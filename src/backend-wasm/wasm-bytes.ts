@@ -2,7 +2,7 @@
 
 export const HEADER_BYTES = 8;
 /** Section numbers. */
-export const SECTION = { custom: 0, import: 2, export: 7, code: 10 } as const;
+export const SECTION = { custom: 0, export: 7, code: 10 } as const;
 
 const encoder = new TextEncoder();
 
@@ -28,10 +28,6 @@ export class Reader {
     const from = this.at;
     this.at += length;
     return String.fromCharCode(...this.bytes.subarray(from, this.at));
-  }
-  /** Skips LEB128 numbers, signed or not. */
-  skip(numbers: number): void {
-    for (let left = numbers; left > 0; left--) while (this.byte() >= 0x80);
   }
 }
 

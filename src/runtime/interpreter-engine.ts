@@ -19,7 +19,6 @@ import { merge, TransitionSamples } from './region-merging.js';
 import { Refusals } from './refusals.js';
 import { errorFacts, regionName, regionsOnStack, TranslatorBug } from './translator-bug.js';
 import type { RegionOrigin, Translation, TranslationRequest } from './translator.js';
-import { heedBranchHints } from './v8-options.js';
 
 const VECTOR_GENERAL_PROTECTION = 13;
 const VECTOR_PAGE_FAULT = 14;
@@ -149,7 +148,6 @@ export class InterpreterEngine implements Engine {
       options.interpreter.sequences,
     );
     this.code.heatThreshold = this.heat;
-    if (this.tiers !== 'interp') heedBranchHints();
     const env = {
       memory: this.memory.wasm,
       resolve: () => this.resolve(),

@@ -1,7 +1,6 @@
 /** What can begin before there is an engine. Imports little, so that it begins early. */
 import { SHARED_TRANSLATOR } from './background.js';
 import type { EngineKind } from './engine-kind.js';
-import { heedBranchHints } from './v8-options.js';
 
 /**
  * Starts the worker if an engine of this kind waits for it at its first block: it loads while the rest of the program and
@@ -9,7 +8,5 @@ import { heedBranchHints } from './v8-options.js';
  */
 export function prepareEngine(kind: EngineKind): void {
   if (kind !== 'jit') return;
-  // V8 has to be told before there is a worker.
-  heedBranchHints();
   SHARED_TRANSLATOR.prepare();
 }
