@@ -17,7 +17,7 @@ import type { Target } from './target.js';
 import { type FunctionTraits, traitsOf } from './function-traits.js';
 import { FunctionTarget } from './function-target.js';
 import * as L from './memory-layout.js';
-import { countExit } from './region-flow.js';
+import { countExit, exitCounter } from './region-flow.js';
 import { withFunctionName } from './name-section.js';
 import {
   CROSS_BYTES,
@@ -507,10 +507,20 @@ function addRun(
       ),
     ),
     e.br('called', e.and(get(REC), e.ne(get(REC), e.i32(RETURNS.missed)))),
+    e.if(
+      get(REC),
+      e.block(null, [
+        countExit(e, 'TLB miss'),
+        e.if(
+          e.pure('i32.eqz', [e.and(slot(exitCounter('TLB miss')), e.i32(L.MISS_SAMPLE - 1))]),
+          e.call('missed', [get(FROM)], 'void'),
+        ),
+      ]),
+    ),
     e.setLocal(FUEL, slot(L.FUEL)),
     e.setLocal(TLB, slot(L.TLB_BASE)),
     e.setLocal(EIP, slot(S.EIP)),
-    e.if(get(REC), e.block(null, [countExit(e, 'TLB miss'), e.br('plain')])),
+    e.br('plain', get(REC)),
     // It goes on at EIP: often in another region.
     ...recordAt('called'),
     e.if(

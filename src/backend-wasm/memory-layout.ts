@@ -38,6 +38,8 @@ export const REGION_ENTRIES = RUNTIME + 48;
 /** Transitions from region to region. One of TRANSITION_SAMPLE (a power of 2) is told to the import `transition`. */
 export const TRANSITIONS = RUNTIME + 52;
 export const TRANSITION_SAMPLE = 2048;
+/** One of so many TLB misses of regions (a power of 2) is told to the import `missed`. */
+export const MISS_SAMPLE = 1024;
 
 /** Set for `resolve`: the block at EIP has to run as instructions, even if a region starts there. */
 export const PLAIN_WANTED = RUNTIME + 60;
@@ -171,6 +173,8 @@ export const IMPORTS = {
   hot: { params: ['i32'], result: 'void' },
   /** (entry left from, entry gone to): a sample of the transitions from region to region. */
   transition: { params: ['i32', 'i32'], result: 'void' },
+  /** (entry): a sample of the times that a region, entered there, missed the TLB at EIP. */
+  missed: { params: ['i32'], result: 'void' },
   /** Segments are no longer flat: records have to be decoded anew. */
   segments_not_flat: { params: [], result: 'void' },
   /** () → nonzero if what EXIT_* tell of was served, and the run goes on at EIP with FUEL. Else it ends with EXIT_REASON. */

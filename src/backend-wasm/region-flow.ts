@@ -18,9 +18,14 @@ function pageOf(place: number): number {
   return Math.floor(place / PAGE);
 }
 
+/** The slot that counts a way out. */
+export function exitCounter(cause: L.RegionExitCause): number {
+  return L.REGION_EXITS + 4 * L.REGION_EXIT_CAUSES.indexOf(cause);
+}
+
 /** Counts a way out. */
 export function countExit(e: Emitter, cause: L.RegionExitCause): Expr {
-  const at = L.REGION_EXITS + 4 * L.REGION_EXIT_CAUSES.indexOf(cause);
+  const at = exitCounter(cause);
   return e.store(32, e.i32(0), e.add(e.load(32, e.i32(0), at), e.i32(1)), at);
 }
 
@@ -67,6 +72,7 @@ export class RegionFlow {
     private readonly pages: readonly number[],
     private readonly traits: ReadonlyMap<string, FunctionTraits>,
     private readonly use: R.RegisterUse,
+    private readonly missing: ReadonlySet<number>,
   ) {
     this.numberAt = new Map(blocks.map((b, i) => [b.start, i]));
     const edges = blocks.map((b) => successorsOf(b, this.numberAt).map((n) => n + 1));
@@ -166,7 +172,7 @@ export class RegionFlow {
       go: (place, left) => this.edge(node, place, left),
       isInline: (place) => this.isInline(node, place),
     };
-    const target = new RegionTarget(e, block, this.use, edges, pending);
+    const target = new RegionTarget(e, block, this.use, edges, pending, this.missing);
     const { ir } = block;
     const prefix = `n${node}_`;
     out.push(...new Lowering(e, this.locals, target, this.traits, ir, prefix, 0, groupAccesses(ir)).run());

@@ -69,6 +69,8 @@ export class RegionTarget implements Target {
     private readonly use: R.RegisterUse,
     private readonly edges: Edges,
     private readonly uncharged: number,
+    /** Places of instructions that call for what the TLB does not have. */
+    private readonly missing: ReadonlySet<number>,
   ) {}
 
   private local(local: number): Expr {
@@ -134,8 +136,8 @@ export class RegionTarget implements Target {
   fault(): Expr {
     return this.giveUp('fault', RETURNS.left);
   }
-  miss(): Expr {
-    return this.giveUp('miss', RETURNS.missed);
+  miss(): Expr | undefined {
+    return this.missing.has(this.at) ? undefined : this.giveUp('miss', RETURNS.missed);
   }
   fuel(): Expr {
     return this.local(R.FUEL);

@@ -30,6 +30,8 @@ export interface RegionPlan {
   readonly blocks: readonly RegionBlock[];
   /** Blocks (by number) that can be entered from outside. */
   readonly entries: readonly number[];
+  /** Places of instructions that call for what the TLB does not have, instead of leaving. */
+  readonly missing: ReadonlySet<number>;
 }
 
 export interface RegionImage {
@@ -50,7 +52,7 @@ export const REGION_EXPORT = 'region';
 
 /** Translates the region. `traits`: what the IR functions that its blocks may call touch. */
 export function generateRegion(
-  { blocks, entries }: RegionPlan,
+  { blocks, entries, missing }: RegionPlan,
   traits: ReadonlyMap<string, FunctionTraits>,
   options: { validate: boolean; text?: boolean },
 ): RegionImage {
@@ -62,7 +64,7 @@ export function generateRegion(
   const locals = new Locals(R.PARAMETERS);
   for (let i = 0; i < R.FIXED_LOCALS; i++) locals.take('i32');
   const pages = [...new Set(blocks.map((b) => Math.floor(b.start / 4096)))];
-  const flow = new RegionFlow(e, locals, blocks, entries, pages, traits, use);
+  const flow = new RegionFlow(e, locals, blocks, entries, pages, traits, use, missing);
   const placed = flow.entries.map((n) => ({ place: blocks[n]!.start, need: flow.needOf(n) }));
   const imports = declareImports(e, blocks);
   const get = (local: number): Expr => e.getLocal(local, 'i32');

@@ -158,6 +158,8 @@ export interface RegionOutline {
   readonly leaders: readonly number[];
   /** Leaders where control arrives from elsewhere. */
   readonly entries: readonly number[];
+  /** Instructions that often access what the TLB does not have. Default none. */
+  readonly missing?: readonly number[];
 }
 
 /** Finds the leaders around `start`. Instructions that straddle pages are left out. All segments are taken as flat. */

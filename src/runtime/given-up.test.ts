@@ -71,6 +71,22 @@ test('a page that leaves the TLB is looked up once', () => {
   expect(misses(guest) - before).toBeLessThan(5);
 });
 
+test.each([
+  ['beside the code that stores it', CODE + PAGE / 2],
+  ['across pages', CROSSING],
+])('data %s: the instruction that misses all the time is translated anew, and calls', (_, edx) => {
+  const guest = heated([...STORE_BETWEEN, ...LOAD], DATA);
+  guest.call(10_000, edx);
+  guest.translations.finish();
+  guest.call(10_000, edx);
+  guest.translations.finish();
+  const before = misses(guest);
+  guest.engine.memory.write32(edx, 5);
+  expect(guest.call(1000, edx, 7)).toBe(5);
+  expect(guest.engine.memory.read32(edx + 4)).toBe(7);
+  expect(misses(guest) - before).toBe(0);
+});
+
 /** What a guest sees of itself. */
 function stateOf({ engine }: Guest): readonly number[] {
   const registers = [0, 1, 2, 3, 4, 5, 6, 7].map((r) => engine.cpu.reg(r));

@@ -15,7 +15,7 @@ import { GuestMmu } from './mmu.js';
 import { segmentsAreFlat } from './mode.js';
 import { PunctualTranslator } from './punctual-translator.js';
 import { type Region, RegionCache, type RegionLimits, snapshot } from './region-cache.js';
-import { merge, TransitionSamples } from './region-merging.js';
+import { merge, PairSamples } from './region-merging.js';
 import { Refusals } from './refusals.js';
 import { errorFacts, regionName, regionsOnStack, TranslatorBug } from './translator-bug.js';
 import type { RegionOrigin, Translation, TranslationRequest } from './translator.js';
@@ -103,9 +103,11 @@ export class InterpreterEngine implements Engine {
   /** Nothing is translated before so many instructions, and no worker started before so many. */
   private readonly warmUp: number;
   private readonly workerStart: number;
-  private readonly samples = new TransitionSamples();
-  /** Regions that are being merged. */
-  private readonly merging = new Set<Region>();
+  private readonly transitions = new PairSamples();
+  /** By region's table slot and place in it. */
+  private readonly misses = new PairSamples();
+  /** Regions that are being translated anew, alone or with others. */
+  private readonly remaking = new Set<Region>();
   private merges = 0;
   private reuses = 0;
   /** First records of the blocks whose regions are being translated. */
@@ -155,6 +157,7 @@ export class InterpreterEngine implements Engine {
       clock: (left: number) => this.clock(this.budgetEnd - left),
       hot: (record: number) => this.hot(record),
       transition: (from: number, to: number) => this.transition(from, to),
+      missed: (entry: number) => this.missed(entry),
       segments_not_flat: () => this.setFlat(false),
       serve: () => (this.serveInside() ? 1 : 0),
     };
@@ -396,24 +399,41 @@ export class InterpreterEngine implements Engine {
     if (this.tiers !== 'auto' || this.background.full) return;
     const a = this.regions.ofEntry(from);
     const b = this.regions.ofEntry(to);
-    if (a === undefined || b === undefined || a === b || this.merging.has(a) || this.merging.has(b)) return;
+    if (a === undefined || b === undefined || a === b || this.remaking.has(a) || this.remaking.has(b)) return;
     // Between kernel and user code there are no jumps.
     const { kernelAddress } = this.mmu;
     if (a.origin.linear >= kernelAddress !== b.origin.linear >= kernelAddress) return;
-    if (!this.samples.note(a.slot, b.slot, this.instructions)) return;
+    if (!this.transitions.note(Math.min(a.slot, b.slot), Math.max(a.slot, b.slot), this.instructions)) return;
     const merger = merge(a, b);
     if (merger === undefined) return;
     this.merges++;
-    this.merging.add(a);
-    this.merging.add(b);
+    this.remaking.add(a);
+    this.remaking.add(b);
     const done = (): void => {
-      this.merging.delete(a);
-      this.merging.delete(b);
+      this.remaking.delete(a);
+      this.remaking.delete(b);
     };
     this.request(merger.origin, merger.pages, done, () => {
       a.drop();
       b.drop();
     });
+  }
+
+  /**
+   * Import `missed`: one of many misses of a region. An instruction that misses often, as one does whose data lie beside
+   * code or across pages, is told to call for them: that is slower than a hit, and much faster than to leave.
+   */
+  private missed(entry: number): void {
+    if (this.tiers !== 'auto' || this.background.full) return;
+    const region = this.regions.ofEntry(entry);
+    if (region === undefined || this.remaking.has(region)) return;
+    const { origin } = region;
+    const place = (this.cpu.eip - origin.linear) | 0;
+    if (!this.misses.note(region.slot, place & 0xffff, this.instructions)) return;
+    this.remaking.add(region);
+    const missing = [...new Set([...(origin.missing ?? []), place])];
+    const done = (): void => void this.remaking.delete(region);
+    this.request({ ...origin, missing }, region.pagesByDelta, done, () => region.drop());
   }
 
   private translate(record: number, origin: RegionOrigin, pages: ReadonlyMap<number, CodePageView>): void {
@@ -433,8 +453,14 @@ export class InterpreterEngine implements Engine {
     done: () => void,
     replacing?: () => void,
   ): void {
-    const { leaders, entries, name } = origin;
-    const request: TranslationRequest = { leaders, entries, name, pages: snapshot(this.memory, pages) };
+    const { leaders, entries, missing, name } = origin;
+    const request: TranslationRequest = {
+      leaders,
+      entries,
+      ...(missing && { missing }),
+      name,
+      pages: snapshot(this.memory, pages),
+    };
     // A page that is written meanwhile makes the result worthless.
     let stale = false;
     const dropped = (): void => void (stale = true);

@@ -176,8 +176,14 @@ export class RegionCache {
 
   /** What a region would be translated from now: the same, unless its pages are being written. */
   requestOf({ origin, pagesByDelta }: Region): TranslationRequest {
-    const { leaders, entries, name } = origin;
-    return { leaders, entries, name, pages: snapshot(this.memory, pagesByDelta) };
+    const { leaders, entries, missing, name } = origin;
+    return {
+      leaders,
+      entries,
+      ...(missing && { missing }),
+      name,
+      pages: snapshot(this.memory, pagesByDelta),
+    };
   }
 
   /** The region that an entry number belongs to. */

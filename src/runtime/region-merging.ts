@@ -6,8 +6,8 @@ import type { CodePageView } from './code-cache.js';
 import type { Region } from './region-cache.js';
 import type { RegionOrigin } from './translator.js';
 
-/** Samples of the same two regions after which they are merged. */
-const SAMPLES_TO_MERGE = 3;
+/** Samples of the same pair that are enough. */
+const ENOUGH_SAMPLES = 3;
 /** They have to come within so many guest instructions. */
 const SOON = 30_000_000;
 /** Most guest instructions in a merged region: V8 compiles larger functions slowly, and not well. */
@@ -24,25 +24,23 @@ export interface Merger {
   readonly pages: ReadonlyMap<number, CodePageView>;
 }
 
-/** Counts samples of pairs. */
-export class TransitionSamples {
+/** Counts samples of pairs of numbers below 2^16. */
+export class PairSamples {
   private readonly counts = new Map<number, number>();
   private since = 0;
 
   /**
-   * Notes a transition between the regions in two table slots after so many instructions; true if it was seen often
-   * enough.
+   * Notes a sample of a pair after so many instructions; true if it was seen often enough.
    */
-  note(from: number, to: number, instructions: number): boolean {
+  note(a: number, b: number, instructions: number): boolean {
     if (instructions - this.since > SOON || this.counts.size >= MOST_PAIRS) {
       this.counts.clear();
       this.since = instructions;
     }
-    const [a, b] = from < to ? [from, to] : [to, from];
     const key = a * 0x10000 + b;
     const count = (this.counts.get(key) ?? 0) + 1;
     this.counts.set(key, count);
-    if (count < SAMPLES_TO_MERGE) return false;
+    if (count < ENOUGH_SAMPLES) return false;
     this.counts.delete(key);
     return true;
   }
@@ -64,5 +62,6 @@ export function merge(a: Region, b: Region): Merger | undefined {
   ];
   const leaders = both(a.origin.leaders, b.origin.leaders).sort((x, y) => x - y);
   const entries = both(a.origin.entries, b.origin.entries);
-  return { origin: { ...a.origin, leaders, entries }, pages };
+  const missing = both(a.origin.missing ?? [], b.origin.missing ?? []);
+  return { origin: { ...a.origin, leaders, entries, missing }, pages };
 }

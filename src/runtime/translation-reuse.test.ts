@@ -37,6 +37,7 @@ test('whatever a translation depends on makes another key', () => {
     request,
     { ...request, leaders: [0, 6] },
     { ...request, entries: [0, 5] },
+    { ...request, missing: [5] },
     { ...request, name: 'guest:2000' },
     {
       ...request,

@@ -47,7 +47,7 @@ export function translate(
   const { pages } = request;
   const found = liftRegion(request, (delta) => pages.get(delta));
   if (found.blocks.length === 0 || found.entries.length === 0) return undefined;
-  const image = generateRegion(found, TRAITS, emit);
+  const image = generateRegion({ ...found, missing: new Set(request.missing) }, TRAITS, emit);
   // More would not fit beside the delta in the entry's row: overlapping blocks of a guest that jumps into instructions.
   if (image.entries.some(({ need }) => need > REGION_NEED_MASK)) return undefined;
   const lines = new Map<number, [number, number]>();
