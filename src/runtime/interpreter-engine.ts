@@ -43,11 +43,12 @@ const MORE_HEAT = 2;
 /** How soon, in guest instructions. */
 const SOON = 20_000_000;
 /**
- * Guest instructions before `auto` starts its worker, by when V8 has compiled the interpreter: whatever else runs before
- * makes that later. The worker loads Binaryen and translates a sample; then it is asked for something.
+ * Guest instructions before `auto` starts its worker, which is more than a boot takes: until then V8 compiles the
+ * interpreter and the Host, and whatever else runs delays that. The worker loads Binaryen and translates a sample; then
+ * it is asked for something.
  */
-const WORKER_START = 30_000_000;
-const WARM_UP = 60_000_000;
+const WORKER_START = 100_000_000;
+const WARM_UP = 130_000_000;
 /** Blocks that are remembered between the steps. */
 const MOST_HEATING = 100_000;
 /**
