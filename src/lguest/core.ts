@@ -331,9 +331,9 @@ export class Host {
     const count = engine.instructions;
     if (reason !== LEAVE.int && reason !== LEAVE.vmcall) {
       if (reason !== LEAVE.fault || cpu.get(S.EXIT_DETAIL) !== VECTOR_PF) return SERVED.no;
-      // Faults without progress are counted by the loop.
-      if (count === this.servedAt) return SERVED.no;
     }
+    // Traps without progress are counted by the loop: faults, and calls that are refused.
+    if (count === this.servedAt) return SERVED.no;
     if (traps.waiting || this.servedInside >= MOST_SERVED_INSIDE) return SERVED.no;
     this.servedInside++;
     this.servedAt = count;

@@ -62,6 +62,13 @@ test('a page fault is served; a second one without an instruction in between end
   expect(f.field(D.cr2)).toBe(0x5678);
 });
 
+test('calls that are refused one after the other, without an instruction in between, end the run', () => {
+  const f = fixture();
+  const fromUser = () => f.engine.cpu.set(S.CPL, 3);
+  f.engine.int(0x1f, fromUser).int(0x1f, fromUser);
+  expect(askForAll(f)).toEqual([SERVED.goOn, SERVED.no]);
+});
+
 test('the run ends when the loop has something to do', () => {
   expect(call(fixture(), SET_CLOCKEVENT, 1000)).toBe(SERVED.end);
   expect(call(fixture(), HALT)).toBe(SERVED.end);

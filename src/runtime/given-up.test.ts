@@ -4,7 +4,7 @@
  */
 import * as S from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
-import { CODE, CALL, DATA, Guest, NEW, PAGE, RET, STACK } from './testing/code-guest.js';
+import { ALIAS, CALL, CODE, DATA, DRIVER, Guest, NEW, PAGE, RET, STACK } from './testing/code-guest.js';
 
 const MISSES = 'region exits: TLB miss';
 const misses = (guest: Guest): number => guest.engine.counters()[MISSES] ?? 0;
@@ -84,6 +84,19 @@ test.each([
   guest.engine.memory.write32(edx, 5);
   expect(guest.call(1000, edx, 7)).toBe(5);
   expect(guest.engine.memory.read32(edx + 4)).toBe(7);
+  expect(misses(guest) - before).toBe(0);
+});
+
+test('an instruction that misses where another address space has the page is found too', () => {
+  const guest = heated([...STORE_BETWEEN, ...LOAD], DATA);
+  guest.map(ALIAS, CODE);
+  guest.put(DRIVER, [...CALL(DRIVER, ALIAS), 0x49, 0x75, 0xf8, 0xcd, 0x20]);
+  for (let i = 0; i < 4; i++) {
+    guest.call(10_000, CROSSING);
+    guest.translations.finish();
+  }
+  const before = misses(guest);
+  guest.call(1000, CROSSING);
   expect(misses(guest) - before).toBe(0);
 });
 

@@ -49,6 +49,8 @@ const SOON = 20_000_000;
  */
 const WORKER_START = 100_000_000;
 const WARM_UP = 130_000_000;
+/** Instructions of a region that are told to call for what they miss. */
+const MOST_MISSING = 64;
 /** Blocks that are remembered between the steps. */
 const MOST_HEATING = 100_000;
 /**
@@ -429,10 +431,17 @@ export class InterpreterEngine implements Engine {
     const region = this.regions.ofEntry(entry);
     if (region === undefined || this.remaking.has(region)) return;
     const { origin } = region;
-    const place = (this.cpu.eip - origin.linear) | 0;
+    const { eip } = this.cpu;
+    // Other address spaces may have the region's pages elsewhere.
+    const map = this.mmu.codeMapOf(eip);
+    const [delta] = [...region.pagesByDelta].find(([, page]) => page.map === map) ?? [];
+    if (delta === undefined) return;
+    const place = delta * 4096 + (eip & 0xfff);
+    const known = origin.missing ?? [];
+    if (known.includes(place) || known.length >= MOST_MISSING) return;
     if (!this.misses.note(region.slot, place & 0xffff, this.instructions)) return;
     this.remaking.add(region);
-    const missing = [...new Set([...(origin.missing ?? []), place])];
+    const missing = [...known, place];
     const done = (): void => void this.remaking.delete(region);
     this.request({ ...origin, missing }, region.pagesByDelta, done, () => region.drop());
   }
