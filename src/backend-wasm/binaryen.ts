@@ -214,9 +214,9 @@ export class Emitter {
     return this.module.emitText();
   }
   /** Validates (throws with Binaryen's complaint in the log), emits and disposes of the module. */
-  finish(options: { validate: boolean; names?: boolean }): Uint8Array {
+  finish(options: { validate: boolean }): Uint8Array {
     if (options.validate && !this.module.validate()) throw new Error('generated Wasm does not validate');
-    binaryen.setDebugInfo(options.names ?? false);
+    binaryen.setDebugInfo(false);
     const bytes = this.module.emitBinary();
     this.module.dispose();
     return bytes;
