@@ -137,9 +137,15 @@ export class Emitter {
     return this.ref(this.module.local.tee(local, value, TYPE[type]));
   }
 
-  /** A sequence; with a label, the target of forward branches. */
+  /** A sequence; with a label, the target of forward branches. One that is void is taken to end. */
   block(label: string | null, body: readonly Expr[], type: ResultType = 'void'): Expr {
-    return this.ref(this.module.block(label, body as unknown as number[], TYPE[type]));
+    const children = body as unknown as number[];
+    if (label === null || type !== 'void') return this.ref(this.module.block(label, children, TYPE[type]));
+    // With a name and an unreachable child Binaryen would walk everything inside, for branches to the name: per level.
+    const made = this.module.block(null, children, binaryen.none);
+    BLOCK.setName(made, label);
+    BLOCK.setType(made, binaryen.none);
+    return this.ref(made);
   }
   loop(label: string, body: Expr): Expr {
     return this.ref(this.module.loop(label, body));
@@ -222,6 +228,13 @@ export class Emitter {
     return bytes;
   }
 }
+
+/** What the package's types leave out: changing a block that was made. */
+const BLOCK = (
+  binaryen as unknown as {
+    Block: { setName(block: number, name: string): void; setType(block: number, type: number): void };
+  }
+).Block;
 
 type Make = (m: binaryen.Module, a: number, b: number, c: number) => number;
 
