@@ -12,6 +12,8 @@ import type { TranslationRequest } from './translator.js';
 
 /** Most requests under way; hotter code asks again. */
 export const MAX_PENDING = 32;
+/** With fewer under way the translator may soon have nothing to do. */
+export const BUSY = 2;
 /** A translation takes milliseconds, loading Binaryen on a busy machine seconds. */
 const MAX_WAIT_MS = 60_000;
 
@@ -19,6 +21,8 @@ const MAX_WAIT_MS = 60_000;
 export interface TranslationService {
   /** There is enough under way. */
   readonly full: boolean;
+  /** There is little under way. */
+  readonly idle: boolean;
   /** Something may be asked for soon. */
   prepare(): void;
   /** Asks for a translation; `done` is called by a later `poll` or `finish`. */
@@ -46,6 +50,10 @@ export class BackgroundTranslator implements TranslationService {
     return this.waiting.size >= MAX_PENDING;
   }
 
+  get idle(): boolean {
+    return this.waiting.size < BUSY;
+  }
+
   /** Starts the worker, so that Binaryen is loaded by the time something is hot. */
   prepare(): void {
     this.port ??= this.start();
@@ -62,7 +70,7 @@ export class BackgroundTranslator implements TranslationService {
   private start(): MessagePort {
     if (this.ownsProcess) lowerOtherThreads();
     const { port1, port2 } = new MessageChannel();
-    const data: WorkerSetup = { port: port2, answered: this.answered };
+    const data: WorkerSetup = { port: port2, answered: this.answered, ownsProcess: this.ownsProcess };
     const worker = new Worker(join(packageRoot(), 'dist/src/runtime/translation-worker.js'), {
       workerData: data,
       transferList: [port2],

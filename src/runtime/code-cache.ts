@@ -253,24 +253,28 @@ export class CodeCache {
     return this.pageByMap[(map - L.CODE_MAPS) / L.CODE_MAP_BYTES];
   }
 
-  /** Whether a block of the page starts at the offset and was entered at least `entries` times. */
-  isWarm(page: CodePageView, offset: number, entries: number): boolean {
+  /**
+   * Whether a block of the page starts at the offset and was entered at least `entries` times. `wasWarm` knows blocks,
+   * by their first record, that count anew.
+   */
+  isWarm(page: CodePageView, offset: number, entries: number, wasWarm: (record: number) => boolean): boolean {
     const record = this.memory.i32[(page.map >> 2) + offset]!;
     if (record === 0) return false;
+    if (wasWarm(record)) return true;
     const left = this.memory.i32[(record + RECORD_HEAT) >> 2]!;
     const heat = this.heatOf(page);
     // Region records count down from far above.
     return left > heat || left <= heat - entries;
   }
 
-  /** Page offsets of the blocks that were entered at least `entries` times, hottest first. */
-  warmBlocks(page: CodePageView, entries: number): number[] {
+  /** Page offsets of the blocks that are warm as in `isWarm`, hottest first. */
+  warmBlocks(page: CodePageView, entries: number, wasWarm: (record: number) => boolean): number[] {
     const { i32 } = this.memory;
     const found: { offset: number; left: number }[] = [];
     const map = page.map >> 2;
     for (let offset = 0; offset < PAGE; offset++) {
       const record = i32[map + offset]!;
-      if (record !== 0 && this.isWarm(page, offset, entries))
+      if (record !== 0 && this.isWarm(page, offset, entries, wasWarm))
         found.push({ offset, left: i32[(record + RECORD_HEAT) >> 2]! });
     }
     return found.sort((a, b) => a.left - b.left).map((f) => f.offset);
@@ -315,9 +319,9 @@ export class CodeCache {
     return i32[(L.REGION_ENTRY_TABLE + entry * L.REGION_ENTRY_BYTES + 12) >> 2]! & L.REGION_NEED_MASK;
   }
 
-  /** Lets a block become hot once more, after `times` times the usual. */
-  reheat(record: number, times = 1): void {
-    this.memory.i32[(record + RECORD_HEAT) >> 2] = times * this.heatThreshold;
+  /** Lets a block of the page become hot once more. */
+  reheat(record: number, page: CodePageView): void {
+    this.memory.i32[(record + RECORD_HEAT) >> 2] = this.heatOf(page);
   }
 
   /** The next entry of the block does not count. */

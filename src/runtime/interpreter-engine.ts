@@ -10,11 +10,12 @@ import { CODE_BASE, CodeCache, type CodePageView } from './code-cache.js';
 import { sameLines } from './code-lines.js';
 import { CpuState } from './cpu.js';
 import { BadPageTable, type Engine, ROUGH_BUDGET, SERVED, type SymbolOf } from './engine.js';
+import { Heating, STEP } from './heating.js';
 import { MachineMemory } from './machine-memory.js';
 import { GuestMmu } from './mmu.js';
 import { segmentsAreFlat } from './mode.js';
 import { PunctualTranslator } from './punctual-translator.js';
-import { type Region, RegionCache, type RegionLimits, snapshot } from './region-cache.js';
+import { type Region, RegionCache, type RegionLimits, requestFor } from './region-cache.js';
 import { merge, PairSamples } from './region-merging.js';
 import { Refusals } from './refusals.js';
 import { errorFacts, regionName, regionsOnStack, TranslatorBug } from './translator-bug.js';
@@ -34,25 +35,17 @@ export interface InterpreterModule {
 /** Which tiers run: `interp` the interpreter alone; `jit` every block as a region from its first run; `auto` hot ones. */
 export type Tiers = 'interp' | 'jit' | 'auto';
 
+/** Entries of a block before it is looked at, and with all but `auto` (see `heating.ts`) translated. */
+const HEAT: Readonly<Record<Tiers, number>> = { interp: 0x7fffffff, jit: 1, auto: STEP };
 /**
- * Entries of a block before it is translated. With `auto` there are twice as many more to come, and soon: what gets as
- * far by and by, as most of a kernel does, is not worth the time that the translation takes of the machine.
+ * Guest instructions before `auto` starts its worker, and before it asks it for anything. By the first V8 has compiled
+ * what a guest's start needs of the interpreter and the Host; whatever else runs before delays that. By the second a boot
+ * is over, which is worth few translations.
  */
-const HEAT: Readonly<Record<Tiers, number>> = { interp: 0x7fffffff, jit: 1, auto: 10_000 };
-const MORE_HEAT = 2;
-/** How soon, in guest instructions. */
-const SOON = 20_000_000;
-/**
- * Guest instructions before `auto` starts its worker, which is more than a boot takes: until then V8 compiles the
- * interpreter and the Host, and whatever else runs delays that. The worker loads Binaryen and translates a sample; then
- * it is asked for something.
- */
-const WORKER_START = 100_000_000;
-const WARM_UP = 130_000_000;
+const WORKER_START = 40_000_000;
+const FIRST_REQUEST = 100_000_000;
 /** Instructions of a region that are told to call for what they miss. */
 const MOST_MISSING = 64;
-/** Blocks that are remembered between the steps. */
-const MOST_HEATING = 100_000;
 /**
  * Code lookups in JavaScript before a run ends early, about half a millisecond of them: a guest that changes its code
  * all the time is a thousand times slower than what its owner takes for its speed.
@@ -100,11 +93,10 @@ export class InterpreterEngine implements Engine {
   private translations = 0;
   private translationMilliseconds = 0;
   private workerMilliseconds = 0;
-  /** Instruction counts at which blocks, by their first record, came to the first of two steps of heat. */
-  private readonly heating = new Map<number, number>();
-  private readonly inTwoSteps: boolean;
+  /** Undefined where what comes to its heat is translated, come what may. */
+  private readonly heating: Heating | undefined;
   /** Nothing is translated before so many instructions, and no worker started before so many. */
-  private readonly warmUp: number;
+  private readonly firstRequest: number;
   private readonly workerStart: number;
   private readonly transitions = new PairSamples();
   /** By region's table slot and place in it. */
@@ -136,9 +128,9 @@ export class InterpreterEngine implements Engine {
     this.tiers = options.tiers ?? 'interp';
     this.heat = options.heat ?? HEAT[this.tiers];
     // Where runs have to be the same again nobody's time counts.
-    this.warmUp = options.punctual ? 0 : WARM_UP;
+    this.firstRequest = options.punctual ? 0 : FIRST_REQUEST;
     this.workerStart = options.punctual ? 0 : WORKER_START;
-    this.inTwoSteps = this.tiers === 'auto' && options.heat === undefined;
+    if (this.tiers === 'auto' && options.heat === undefined) this.heating = new Heating();
     const translator = options.translator ?? SHARED_TRANSLATOR;
     this.background = options.punctual
       ? new PunctualTranslator(translator, () => this.instructions)
@@ -327,37 +319,34 @@ export class InterpreterEngine implements Engine {
     const handler = memory.data.getUint16(record, true);
     if (handler === HANDLER.cross) return this.refusals.note('instruction straddles pages');
     if (handler === HANDLER.resume || handler === HANDLER.region) return;
-    if (this.tiers === 'auto' && (this.background.full || this.underTranslation.has(record))) {
-      this.code.reheat(record);
-      return;
-    }
-    if (this.inTwoSteps && !this.isHotSoon(record)) return;
-    const from = performance.now();
     const linear = (this.slot(L.PAGE_BASE) + this.cpu.get(CODE_BASE)) >>> 0;
-    const known = new Map<number, CodePageView>();
-    const warm = this.heat >> 3;
     const view = (delta: number): CodePageView | undefined => {
-      const page = known.get(delta);
-      if (page) return page;
       const map = this.mmu.codeMapOf((linear + delta * 4096) >>> 0);
       return map === undefined ? undefined : this.code.pageOfMap(map);
     };
+    const first = view(0);
+    if (first === undefined) return this.refusals.note('page is not mapped for execution');
+    if (!this.isWorthIt(record)) {
+      this.code.reheat(record, first);
+      return;
+    }
+    const from = performance.now();
+    const known = new Map([[0, first]]);
+    const warm = this.heat >> 3;
+    const wasWarm = (block: number): boolean => this.heating?.has(block) ?? false;
     /** Whether code is worth including; its page then belongs to the region. */
     const include = (delta: number, page: CodePageView, offset: number): boolean => {
       if (page !== first && this.code.isRestless(page)) return false;
-      if (this.tiers !== 'jit' && !this.code.isWarm(page, offset, warm)) return false;
+      if (this.tiers !== 'jit' && !this.code.isWarm(page, offset, warm, wasWarm)) return false;
       if (!known.has(delta) && known.size >= REGION_PAGES) return false;
       known.set(delta, page);
       return true;
     };
-    const first = view(0);
-    if (first === undefined) return this.refusals.note('page is not mapped for execution');
-    known.set(0, first);
     const start = memory.data.getUint16(record + RECORD_OFFSET, true);
     const found = outline({
       start,
       page: (delta) => {
-        const page = view(delta);
+        const page = known.get(delta) ?? view(delta);
         return (
           page && {
             bytes: memory.view(page.pfn * 4096, 4096),
@@ -365,16 +354,18 @@ export class InterpreterEngine implements Engine {
           }
         );
       },
-      warm: this.code.warmBlocks(first, warm),
+      warm: this.code.warmBlocks(first, warm, wasWarm),
       maxInstructions: REGION_INSTRUCTIONS[this.tiers],
     });
     const eip = this.slot(L.PAGE_BASE) + start;
     const origin: RegionOrigin = {
       ...found,
       name: regionName(eip, this.symbolOf?.(eip >>> 0)),
+      // With `jit` everything is translated, and little of it runs for long.
+      optimized: this.tiers === 'auto',
       linear,
       start,
-      heat: this.code.heatOf(first) * (this.inTwoSteps ? 1 + MORE_HEAT : 1),
+      heat: this.code.heatOf(first),
       instructions: this.instructions,
     };
     this.translations++;
@@ -383,18 +374,17 @@ export class InterpreterEngine implements Engine {
     if (this.tiers === 'jit') this.background.finish();
   }
 
-  /** A block has come to its heat: whether that was the second step, and soon enough after the first. */
-  private isHotSoon(record: number): boolean {
-    const since = this.heating.get(record);
-    const now = this.instructions;
-    if (now >= this.warmUp && since !== undefined && now - since <= SOON) {
-      this.heating.delete(record);
-      return true;
-    }
-    if (this.heating.size >= MOST_HEATING) this.heating.clear();
-    this.heating.set(record, now);
-    this.code.reheat(record, MORE_HEAT);
-    return false;
+  /** Whether a block that has come to its heat is to be translated now. */
+  private isWorthIt(record: number): boolean {
+    const { background, heating } = this;
+    if (this.tiers === 'jit') return true;
+    if (background.full || this.underTranslation.has(record)) return false;
+    if (heating === undefined) return true;
+    const heat = heating.note(record, this.instructions);
+    if (this.instructions < this.firstRequest || heat === 'cold') return false;
+    if (heat === 'warm' && !background.idle) return false;
+    heating.forget(record);
+    return true;
   }
 
   /** Import `transition`: one of many transitions from region to region. */
@@ -463,14 +453,7 @@ export class InterpreterEngine implements Engine {
     done: () => void,
     replacing?: () => void,
   ): void {
-    const { leaders, entries, missing, name } = origin;
-    const request: TranslationRequest = {
-      leaders,
-      entries,
-      ...(missing && { missing }),
-      name,
-      pages: snapshot(this.memory, pages),
-    };
+    const request = requestFor(this.memory, origin, pages);
     // A page that is written meanwhile makes the result worthless.
     let stale = false;
     const dropped = (): void => void (stale = true);
@@ -515,8 +498,7 @@ export class InterpreterEngine implements Engine {
     try {
       return this.regions.install(pages, translation, origin, module);
     } catch (error) {
-      const { leaders, entries, name } = origin;
-      const request = { leaders, entries, name, pages: snapshot(this.memory, pages) };
+      const request = requestFor(this.memory, origin, pages);
       throw new TranslatorBug('installing', errorFacts(error), [{ origin, request }], this);
     }
   }

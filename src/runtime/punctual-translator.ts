@@ -3,7 +3,7 @@
  * translation is handed out at the first poll at or after a fixed number of guest instructions since it was asked for:
  * no sooner, and if it is not ready by then the guest waits. So what the engine does is a function of the guest alone.
  */
-import { MAX_PENDING, type TranslationService } from './background.js';
+import { BUSY, MAX_PENDING, type TranslationService } from './background.js';
 import type { WorkerReply } from './translation-worker.js';
 import type { TranslationRequest } from './translator.js';
 
@@ -31,6 +31,10 @@ export class PunctualTranslator implements TranslationService {
   /** As of this machine alone: what others ask the service for makes no difference. */
   get full(): boolean {
     return this.pending.length >= MAX_PENDING;
+  }
+
+  get idle(): boolean {
+    return this.pending.length < BUSY;
   }
 
   prepare(): void {

@@ -50,11 +50,20 @@ const NO_REGION = -1;
 const ENTRY_RECORD_BYTES = 16;
 
 /** A copy of the pages, to translate from. */
-export function snapshot(
+function snapshot(
   memory: MachineMemory,
   pages: ReadonlyMap<number, CodePageView>,
 ): TranslationRequest['pages'] {
   return new Map([...pages].map(([delta, { pfn }]) => [delta, memory.view(pfn * 4096, 4096).slice()]));
+}
+
+/** What to ask a translator for. */
+export function requestFor(
+  memory: MachineMemory,
+  { leaders, entries, missing, name, optimized }: RegionOrigin,
+  pages: ReadonlyMap<number, CodePageView>,
+): TranslationRequest {
+  return { leaders, entries, ...(missing && { missing }), name, optimized, pages: snapshot(memory, pages) };
 }
 
 export class RegionCache {
@@ -176,14 +185,7 @@ export class RegionCache {
 
   /** What a region would be translated from now: the same, unless its pages are being written. */
   requestOf({ origin, pagesByDelta }: Region): TranslationRequest {
-    const { leaders, entries, missing, name } = origin;
-    return {
-      leaders,
-      entries,
-      ...(missing && { missing }),
-      name,
-      pages: snapshot(this.memory, pagesByDelta),
-    };
+    return requestFor(this.memory, origin, pagesByDelta);
   }
 
   /** The region that an entry number belongs to. */

@@ -3,7 +3,8 @@ import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_
 import { lowerOwnPriority } from './background-priority.js';
 import { type ErrorFacts, errorFacts } from './translator-bug.js';
 import { TranslationReuse } from './translation-reuse.js';
-import { translate, type Translation, type TranslationRequest } from './translator.js';
+import type { Translation, TranslationRequest } from './translator.js';
+import { heedCompilationHints, leaveLoopsAlone, loadLightly } from './v8-flags.js';
 import { WARM_UP } from './warm-up.js';
 
 /** What the worker is started with. */
@@ -11,6 +12,8 @@ export interface WorkerSetup {
   readonly port: MessagePort;
   /** [0] incremented, and notified, after each answer; [1] set when the worker ends. */
   readonly answered: Int32Array;
+  /** The process does nothing else than run guests. */
+  readonly ownsProcess: boolean;
 }
 
 /** A request and the number to answer it with. */
@@ -32,8 +35,13 @@ export interface WorkerReply {
 }
 
 lowerOwnPriority();
-const { port, answered } = workerData as WorkerSetup;
+heedCompilationHints();
+const { port, answered, ownsProcess } = workerData as WorkerSetup;
+if (ownsProcess) leaveLoopsAlone();
+const { translate } = await loadLightly(() => import('./translator.js'));
 const known = new TranslationReuse();
+/** The first takes 30 ms, the last 1.5. */
+const WARM_UP_ROUNDS = 20;
 
 /** Errors travel as answers: whoever waits would not hear of them otherwise. */
 function answer({ id, request }: WorkerRequest): WorkerReply {
@@ -74,7 +82,12 @@ function serve(first: WorkerRequest): void {
 }
 
 // While nobody waits V8 gets to know the translator. An error in that comes again with the first request, and is told there.
-const early = receiveMessageOnPort(port);
-if (early) serve(early.message as WorkerRequest);
-else answer({ id: -1, request: WARM_UP });
+for (let round = 0; round < WARM_UP_ROUNDS; round++) {
+  const early = receiveMessageOnPort(port);
+  if (early) {
+    serve(early.message as WorkerRequest);
+    break;
+  }
+  translate(WARM_UP);
+}
 port.on('message', serve);

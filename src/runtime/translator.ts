@@ -2,6 +2,7 @@
 import { liftRegion, pageOf, type RegionOutline } from '../frontend-x86/discover.js';
 import { FUNCTIONS } from '../frontend-x86/lift/functions.js';
 import { traitsOf } from '../backend-wasm/function-traits.js';
+import { withCompilationHint } from '../backend-wasm/compilation-hints.js';
 import { withFunctionName } from '../backend-wasm/name-section.js';
 import { generateRegion, REGION_EXPORT, type RegionImage } from '../backend-wasm/region.js';
 import { REGION_NEED_MASK } from '../backend-wasm/memory-layout.js';
@@ -24,11 +25,14 @@ export interface TranslationRequest extends RegionOutline {
   readonly pages: ReadonlyMap<number, Uint8Array>;
   /** What profilers and stack traces call it. */
   readonly name: string;
+  /** V8 is to optimise it before it runs, which takes ten times as long as to compile it. Default false. */
+  readonly optimized?: boolean;
 }
 
 /** How a region came to be: stays with it, for reports. */
 export interface RegionOrigin extends RegionOutline {
   readonly name: string;
+  readonly optimized: boolean;
   /** Linear address of the page that discovery started in, whose delta is 0. */
   readonly linear: number;
   /** Offset in that page of the block that became hot. */
@@ -61,6 +65,7 @@ export function translate(
     const last = block.end - 1 - delta * 4096;
     for (let line = first >> 6; line <= last >> 6; line++) bits[line >> 5]! |= 1 << (line & 31);
   }
-  const wasm = withFunctionName(image.wasm, REGION_EXPORT, request.name);
+  const named = withFunctionName(image.wasm, REGION_EXPORT, request.name);
+  const wasm = request.optimized ? withCompilationHint(named) : named;
   return { ...image, wasm, instructions, blocks: found.blocks.length, lines };
 }

@@ -5,6 +5,7 @@ import { translate, type TranslationRequest } from '../../src/runtime/translator
 
 export class ImmediateTranslator implements TranslationService {
   readonly full = false;
+  readonly idle = true;
   private readonly finished: (() => void)[] = [];
   private requests = 0;
 

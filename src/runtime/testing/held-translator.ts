@@ -14,6 +14,7 @@ interface Held {
 
 export class HeldTranslator implements TranslationService {
   readonly full = false;
+  readonly idle = true;
   /** What was asked for and not delivered. */
   readonly held: Held[] = [];
 

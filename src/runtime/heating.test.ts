@@ -1,0 +1,41 @@
+import { expect, test } from '@jest/globals';
+import { Heating } from './heating.js';
+
+const BLOCK = 0x1000;
+const MILLION = 1_000_000;
+
+/** What is said of a block at the end of each of so many steps, which are so many instructions apart. */
+function steps(heating: Heating, count: number, apart: number, from = 0): string[] {
+  return Array.from({ length: count }, (_, i) => heating.note(BLOCK, from + i * apart));
+}
+
+test('a block that comes to step after step at once is warm, and then hot', () => {
+  const said = steps(new Heating(), 15, MILLION);
+  expect(said.slice(0, 2)).toEqual(['cold', 'cold']);
+  expect(said.slice(2, 14)).toEqual(new Array(12).fill('warm'));
+  expect(said[14]).toBe('hot');
+});
+
+test('what takes too long for hot is warm', () => {
+  expect(new Set(steps(new Heating(), 60, 2 * MILLION))).toEqual(new Set(['cold', 'warm']));
+});
+
+test('what comes as far by and by stays cold', () => {
+  expect(new Set(steps(new Heating(), 60, 150 * MILLION))).toEqual(new Set(['cold']));
+});
+
+test('a long pause makes a hot block start anew', () => {
+  const heating = new Heating();
+  steps(heating, 14, MILLION);
+  expect(heating.note(BLOCK, 500 * MILLION)).toBe('cold');
+});
+
+test('a block that is forgotten starts anew, others do not', () => {
+  const heating = new Heating();
+  steps(heating, 14, MILLION);
+  for (let i = 0; i < 14; i++) heating.note(BLOCK + 64, i * MILLION);
+  heating.forget(BLOCK);
+  expect(heating.has(BLOCK)).toBe(false);
+  expect(heating.note(BLOCK, 14 * MILLION)).toBe('cold');
+  expect(heating.note(BLOCK + 64, 14 * MILLION)).toBe('hot');
+});

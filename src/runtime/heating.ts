@@ -1,0 +1,60 @@
+/**
+ * Which blocks are worth a translation. A block's counter tells when it was entered another `STEP` times; what counts is
+ * how soon that happens. What is hot is asked for at once. What is merely warm, as most of a kernel is in time, is worth
+ * the translator's time only while it has nothing else to do.
+ */
+
+/** Entries from one look at a block to the next. */
+export const STEP = 2000;
+/** This many steps within so many guest instructions make a block hot. */
+const HOT = { steps: 15, within: 20_000_000 } as const;
+/** And these make it warm. */
+const WARM = { steps: 3, within: 200_000_000 } as const;
+/** Blocks that are remembered. */
+const MOST_BLOCKS = 100_000;
+
+export type Heat = 'cold' | 'warm' | 'hot';
+
+interface History {
+  /** Instruction counts, and the steps since. */
+  hotFrom: number;
+  hotSteps: number;
+  warmFrom: number;
+  warmSteps: number;
+}
+
+export class Heating {
+  private readonly blocks = new Map<number, History>();
+
+  /** The block with this first record came to the end of a step, after so many guest instructions. */
+  note(record: number, now: number): Heat {
+    let block = this.blocks.get(record);
+    if (block === undefined) {
+      if (this.blocks.size >= MOST_BLOCKS) this.blocks.clear();
+      block = { hotFrom: now, hotSteps: 0, warmFrom: now, warmSteps: 0 };
+      this.blocks.set(record, block);
+    }
+    if (now - block.hotFrom > HOT.within) {
+      block.hotFrom = now;
+      block.hotSteps = 0;
+    }
+    if (now - block.warmFrom > WARM.within) {
+      block.warmFrom = now;
+      block.warmSteps = 0;
+    }
+    block.hotSteps++;
+    block.warmSteps++;
+    if (block.hotSteps >= HOT.steps) return 'hot';
+    return block.warmSteps >= WARM.steps ? 'warm' : 'cold';
+  }
+
+  /** Whether the block has come to the end of a step. */
+  has(record: number): boolean {
+    return this.blocks.has(record);
+  }
+
+  /** Its next steps are its first. */
+  forget(record: number): void {
+    this.blocks.delete(record);
+  }
+}

@@ -1,0 +1,41 @@
+/** What the translator asks of V8. Flags belong to the process; V8 says what it thinks of unknown ones on stderr. */
+import { setFlagsFromString } from 'node:v8';
+
+/** Major versions of V8 that are known to know the flags: those of Node 20 to 22. */
+const KNOWN = [11, 12];
+
+/** What a function's loops and calls are worth, in bytes of code, before V8 optimises it: V8's own figure, and thirty times that. */
+const BUDGET = 1_800_000;
+const LARGE_BUDGET = 30 * BUDGET;
+
+function set(...flags: readonly string[]): void {
+  if (!KNOWN.includes(parseInt(process.versions.v8, 10))) return;
+  for (const flag of flags) setFlagsFromString(flag);
+}
+
+/** Makes V8 look at what `withCompilationHint` adds to modules. Modules without it are compiled as ever. */
+export function heedCompilationHints(): void {
+  set('--experimental-wasm-compilation-hints');
+}
+
+/**
+ * Loops of Wasm are neither peeled nor unrolled from now on: an eighth of the time that V8 takes to optimise a region, and
+ * the guest is not slower for it, whose loops are full of ways out. For processes that do nothing else than run guests.
+ */
+export function leaveLoopsAlone(): void {
+  set('--no-wasm-loop-peeling', '--no-wasm-loop-unrolling');
+}
+
+/**
+ * Loads a large module of Wasm of which little is going to run, and not for long. Binaryen's functions are so large that
+ * V8 spent more time optimising them than regions, in the first seconds of translating; and a third of the time to load
+ * it went into validating what is never called.
+ */
+export async function loadLightly<T>(load: () => Promise<T>): Promise<T> {
+  set('--wasm-lazy-validation', `--wasm-tiering-budget=${LARGE_BUDGET}`);
+  try {
+    return await load();
+  } finally {
+    set('--no-wasm-lazy-validation', `--wasm-tiering-budget=${BUDGET}`);
+  }
+}
