@@ -118,6 +118,12 @@ export const DIRECT_ESP = 596;
 export const DIRECT_IF_ADDRESS = 600;
 export const DIRECT_CR2_ADDRESS = 604;
 
+/**
+ * The descriptor that an instruction loaded ES, DS, FS or GS from: SEGMENT_LOADED + 8 × segment. 0: none, or somebody else
+ * has set the register since. Not the guest's: loads of what is there already find out by it that nothing changes.
+ */
+export const SEGMENT_LOADED = 608;
+
 /** Bytes of architectural state, from slot 0. Runtime state of the engine follows. */
 export const CPU_STATE_BYTES = 768;
 

@@ -377,7 +377,9 @@ function run(p: Prepared, base: number, env: Environment, at: Position): Outcome
         if (i32(s.a) !== 0) pc = s.target;
         break;
       case Kind.call: {
-        const callee = preparedOf(s.callee!.body);
+        // A function without a body is between translated code and whoever runs it.
+        if (!('body' in s.callee!)) break;
+        const callee = preparedOf(s.callee.body);
         const frame = top;
         const parameters = enter(callee);
         for (let k = 0; k < s.args.length; k++) stack[parameters + k] = stack[base + s.args[k]!];

@@ -1,6 +1,7 @@
 /** Typed access to the CPU state in control memory, for the Host, traces and tests. */
 import * as S from '../frontend-x86/cpu-state.js';
 
+const SEGMENTS = 6;
 const STATUS = S.F_CF | S.F_PF | S.F_AF | S.F_ZF | S.F_SF | S.F_OF;
 
 /** Even parity of the low byte (PF). */
@@ -41,6 +42,10 @@ export class CpuState {
   }
   selector(segment: number): number {
     return this.get(S.SELECTOR + 4 * segment);
+  }
+  /** Somebody else than an instruction has set segment registers: their next loads are looked at. */
+  forgetLoadedSegments(): void {
+    this.u32.fill(0, S.SEGMENT_LOADED >> 2, (S.SEGMENT_LOADED >> 2) + 2 * SEGMENTS);
   }
   /** EFLAGS as `pushf` shows it. */
   get eflags(): number {

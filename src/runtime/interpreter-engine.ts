@@ -185,6 +185,7 @@ export class InterpreterEngine implements Engine {
   }
 
   segmentsChanged(): void {
+    this.cpu.forgetLoadedSegments();
     this.mmu.selectTlb();
     // Records for any segments also serve flat ones: going back to flat records waits for segments set from outside.
     if (!segmentsAreFlat(this.cpu)) this.setFlat(false);

@@ -1,13 +1,13 @@
 /** Flat segments: what records are decoded for, in TypeScript and as the IR function that jumps of kind 3 call. */
 import * as S from '../frontend-x86/cpu-state.js';
+import { FLAT_DATA } from '../frontend-x86/lift/functions-segment.js';
 import { defineFunction } from '../ir/builder.js';
 import type { CallTarget, IrFunction, Value } from '../ir/ir.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import type { CpuState } from './cpu.js';
 
 // Attribute bits (descriptor bits 8..): type bit 1 writable, bit 2 expand-down, bit 3 code; bit 14 D/B.
-const DATA_MUST = 0x4002;
-const DATA_MUST_NOT = 0xc;
+const { must: DATA_MUST, mustNot: DATA_MUST_NOT } = FLAT_DATA;
 const CODE_MUST = 0x4008;
 const CODE = [S.CS];
 const DATA = [S.ES, S.SS, S.DS];

@@ -66,6 +66,7 @@ export class ReferenceEngine implements Engine, Environment {
   }
 
   segmentsChanged(): void {
+    this.cpu.forgetLoadedSegments();
     this.mmu.selectTlb();
   }
   requestAttention(): void {

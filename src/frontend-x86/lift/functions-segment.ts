@@ -1,6 +1,6 @@
 /** Descriptor reads, checks and segment register loads (Intel SDM vol. 3, chapters 3.4 and 5), out of line. */
 import { defineFunction, type Builder } from '../../ir/builder.js';
-import type { IrFunction, Value } from '../../ir/ir.js';
+import type { CallTarget, IrFunction, Value } from '../../ir/ir.js';
 import {
   CPL,
   DS,
@@ -12,6 +12,7 @@ import {
   SEGMENT_ATTR,
   SEGMENT_BASE,
   SEGMENT_LIMIT,
+  SEGMENT_LOADED,
   SELECTOR,
   SS,
 } from '../cpu-state.js';
@@ -109,29 +110,72 @@ const SET_NULL = defineFunction('set_null', ['i32', 'i32'], 'void', false, (b, s
   b.poke32(slot, x.c(0), SEGMENT_ATTR);
 });
 
-/** (segment, selector): loads ES, DS, FS or GS. Intel SDM vol. 2, MOV. */
+/** What a flat data segment's attributes must have (writable, 32 bits) and must not have (expand-down, code). */
+export const FLAT_DATA = { must: 0x4002, mustNot: 0xc } as const;
+
+/** Whoever runs the code is told that ES or DS, which instructions are decoded for, is not flat any more. */
+const NOT_FLAT: CallTarget = { name: 'segments_not_flat', params: [], result: 'void', faults: false };
+
+/** Says so if the segment is not flat. */
+function lookWhetherFlat(b: Builder, segment: Value): void {
+  const x = new Lifter(b);
+  const slot = x.shlC(segment, 2);
+  const attr = x.andC(b.peek32(slot, SEGMENT_ATTR), FLAT_DATA.must | FLAT_DATA.mustNot);
+  const shape = x.or(b.peek32(slot, SEGMENT_BASE), x.xorC(b.peek32(slot, SEGMENT_LIMIT), -1));
+  b.if(x.or(shape, x.xorC(attr, FLAT_DATA.must)), () => {
+    b.call(NOT_FLAT);
+  });
+}
+
+/** Loads ES, DS, FS or GS (Intel SDM vol. 2, MOV), and then does something else, unless the load has changed nothing. */
+function loadDataSegment(b: Builder, segment: Value, selector: Value, then?: () => void): void {
+  const x = new Lifter(b);
+  b.if(x.eqz(x.andC(selector, 0xfffc)), () => {
+    b.call(SET_NULL, segment, selector);
+    then?.();
+    b.return();
+  });
+  const descriptor = descriptorOf(x, selector);
+  // Kernels load the same into ES and DS whenever they are entered. It was checked when it was loaded; whoever is less
+  // privileged since has lost what it may not use.
+  const loaded = b.peek64(x.shlC(segment, 3), SEGMENT_LOADED);
+  const known = x.op('i32.eq', b.peek32(x.shlC(segment, 2), SELECTOR), selector);
+  b.if(x.and(known, b.pure('i64.eq', loaded, descriptor)), () => {
+    b.return();
+  });
+  const attr = attributes(b, descriptor);
+  const system = x.eqz(x.andC(attr, ATTR.s));
+  const kind = ATTR.code | ATTR.writableOrReadable;
+  const unreadable = has(x, attr, kind, ATTR.code);
+  const checked = x.xorC(has(x, attr, ATTR.code | ATTR.conforming, 0xc), 1);
+  const tooPrivileged = x.and(checked, x.ltU(dplOf(x, attr), effective(x, selector)));
+  refuse(x, x.or(x.or(system, unreadable), tooPrivileged), VECTOR.GP, selector);
+  refuse(x, x.eqz(x.andC(attr, ATTR.present)), VECTOR.NP, selector);
+  setSegment(b, segment, selector, descriptor);
+  b.poke64(x.shlC(segment, 3), descriptor, SEGMENT_LOADED);
+  then?.();
+  b.return();
+}
+
+/** (segment, selector): loads ES, DS, FS or GS. */
 export const LOAD_DATA_SEGMENT = defineFunction(
   'load_data_segment',
   ['i32', 'i32'],
   'void',
   true,
   (b, segment, selector) => {
-    const x = new Lifter(b);
-    b.if(x.eqz(x.andC(selector, 0xfffc)), () => {
-      b.call(SET_NULL, segment, selector);
-      b.return();
-    });
-    const descriptor = descriptorOf(x, selector);
-    const attr = attributes(b, descriptor);
-    const system = x.eqz(x.andC(attr, ATTR.s));
-    const kind = ATTR.code | ATTR.writableOrReadable;
-    const unreadable = has(x, attr, kind, ATTR.code);
-    const checked = x.xorC(has(x, attr, ATTR.code | ATTR.conforming, 0xc), 1);
-    const tooPrivileged = x.and(checked, x.ltU(dplOf(x, attr), effective(x, selector)));
-    refuse(x, x.or(x.or(system, unreadable), tooPrivileged), VECTOR.GP, selector);
-    refuse(x, x.eqz(x.andC(attr, ATTR.present)), VECTOR.NP, selector);
-    setSegment(b, segment, selector, descriptor);
-    b.return();
+    loadDataSegment(b, segment, selector);
+  },
+);
+
+/** (segment, selector): loads ES or DS where instructions are decoded for flat ones. */
+export const LOAD_FLAT_SEGMENT = defineFunction(
+  'load_flat_segment',
+  ['i32', 'i32'],
+  'void',
+  true,
+  (b, segment, selector) => {
+    loadDataSegment(b, segment, selector, () => lookWhetherFlat(b, segment));
   },
 );
 
@@ -258,6 +302,7 @@ export const SEGMENT_FUNCTIONS: readonly IrFunction[] = [
   DESCRIPTOR_OR_ZERO,
   SET_NULL,
   LOAD_DATA_SEGMENT,
+  LOAD_FLAT_SEGMENT,
   STACK_DESCRIPTOR,
   LOAD_STACK_SEGMENT,
   FAR_CODE_DESCRIPTOR,

@@ -9,7 +9,7 @@ import { CONTROL, CONTROL_FALLS_THROUGH } from './control.js';
 import { FXSR } from './fxsr.js';
 import { MOVE } from './move.js';
 import { MULDIV } from './muldiv.js';
-import { SEGMENT, isDecodedFor, SEGMENT_LOADS } from './segment.js';
+import { loadEndsBlock, SEGMENT, SEGMENT_LOADS } from './segment.js';
 import { SHIFT } from './shift.js';
 import { STACK } from './stack.js';
 import { STRING } from './string.js';
@@ -58,6 +58,6 @@ const ENDS: ReadonlySet<string> = new Set([
 export function endsBlock(i: Instruction): boolean {
   if (ENDS.has(i.op) || !(i.op in LIFTS)) return true;
   const to = i.operands[0];
-  if (i.op === 'mov' || i.op === 'pop') return to?.kind === 'sreg' && isDecodedFor(to.number);
+  if (i.op === 'mov' || i.op === 'pop') return to?.kind === 'sreg' && loadEndsBlock(to.number);
   return i.rep !== 'none' && i.op in STRING;
 }

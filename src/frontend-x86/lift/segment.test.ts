@@ -17,7 +17,7 @@ test('data segment loads: hidden part, null, and every refusal', () => {
   m.run(load(S.GS, 3));
   expect([part(S.SELECTOR), part(S.SEGMENT_ATTR)]).toEqual([3, 0]);
   // RPL 0 into DPL 1 data at CPL 1 is fine; DPL below CPL or RPL is not.
-  expect(m.run(load(S.DS, 0x68))).toEqual({ kind: 'jump', eip: 0x102, hint: 3 });
+  expect(m.run(load(S.DS, 0x68))).toMatchObject({ kind: 'next', eip: 0x102 });
   expect(m.run(load(S.DS, 0x6b))).toEqual(new GuestFault(13, 0x68));
   m.descriptor(1, 0, 0xfffff, 0xc093);
   expect(m.run(load(S.ES, 0x08))).toEqual(new GuestFault(13, 8));
@@ -30,8 +30,25 @@ test('data segment loads: hidden part, null, and every refusal', () => {
   m.descriptor(2, 0, 0xfffff, 0xc033); // not present
   expect(m.run(load(S.ES, 0x11))).toEqual(new GuestFault(11, 0x10));
   m.descriptor(2, 0, 0xfffff, 0xc09f); // conforming code of DPL 0: readable by all
-  expect(m.run(load(S.ES, 0x13))).toMatchObject({ kind: 'jump' });
+  expect(m.run(load(S.ES, 0x13))).toMatchObject({ kind: 'next' });
   expect(m.run(load(S.CS, 0x61))).toEqual(new GuestFault(6, 0));
+});
+
+test('a load of what is there looks at the descriptor anew', () => {
+  const m = new Machine();
+  const part = (slot: number): number => m.get(slot + 4 * S.ES);
+  m.descriptor(6, 0x1000, 0xfffff, 0x40f2);
+  m.run(load(S.ES, 0x33));
+  m.run(load(S.ES, 0x33));
+  expect([part(S.SEGMENT_BASE), part(S.SEGMENT_ATTR)]).toEqual([0x1000, 0x40f3]);
+  m.descriptor(6, 0x2000, 0xfffff, 0x40f2);
+  m.run(load(S.ES, 0x33));
+  expect(part(S.SEGMENT_BASE)).toBe(0x2000);
+  m.descriptor(6, 0x2000, 0xfffff, 0x4072); // not present
+  expect(m.run(load(S.ES, 0x33))).toEqual(new GuestFault(11, 0x30));
+  m.descriptor(6, 0x2000, 0xfffff, 0x4092); // of the kernel
+  m.set(S.CPL, 3);
+  expect(m.run(load(S.ES, 0x33))).toEqual(new GuestFault(13, 0x30));
 });
 
 test('stack segment loads, and the interrupt shadow behind them', () => {

@@ -12,17 +12,22 @@ import {
   DESCRIPTOR_TYPES,
   DESCRIPTOR_VISIBLE,
   LOAD_DATA_SEGMENT,
+  LOAD_FLAT_SEGMENT,
   LOAD_STACK_SEGMENT,
 } from './functions-segment.js';
 
-/** Whether instructions are decoded for what the segment register holds. FS and GS are looked at by each that uses them. */
-export function isDecodedFor(segment: number): boolean {
+/** Whether instructions may be decoded for a flat segment in the register. FS and GS are looked at by each that uses them. */
+function isDecodedFor(segment: number): boolean {
   return segment !== FS && segment !== GS;
 }
 
+/** Whether a load of the segment register ends its block. CS cannot be loaded; SS holds interrupts up. */
+export function loadEndsBlock(segment: number): boolean {
+  return segment === SS || segment === CS;
+}
+
 /**
- * Loads a segment register, and ends the block if later instructions may have been decoded for what it held. `then` is
- * what else the instruction changes. CS cannot be loaded (#UD).
+ * Loads a segment register. `then` is what else the instruction changes. CS cannot be loaded (#UD).
  */
 export function loadSegmentRegister(
   x: Lifter,
@@ -36,10 +41,12 @@ export function loadSegmentRegister(
     return;
   }
   if (segment === SS) x.b.call(LOAD_STACK_SEGMENT, selector);
-  else x.b.call(LOAD_DATA_SEGMENT, x.c(segment), selector);
+  else
+    x.b.call(i.flat && isDecodedFor(segment) ? LOAD_FLAT_SEGMENT : LOAD_DATA_SEGMENT, x.c(segment), selector);
   then?.();
-  if (segment === SS) x.b.put32(INTERRUPT_SHADOW, x.b.pcrel(i.next));
-  if (isDecodedFor(segment)) x.resync(i);
+  if (segment !== SS) return;
+  x.b.put32(INTERRUPT_SHADOW, x.b.pcrel(i.next));
+  x.resync(i);
 }
 
 function loadPointer(segment: number): Lift {
@@ -123,4 +130,4 @@ export const SEGMENT: LiftTable = {
 };
 
 /** Those that end a block. */
-export const SEGMENT_LOADS: ReadonlySet<string> = new Set(['lds', 'les', 'lss']);
+export const SEGMENT_LOADS: ReadonlySet<string> = new Set(['lss']);
