@@ -38,12 +38,12 @@ export type Tiers = 'interp' | 'jit' | 'auto';
 /** Entries of a block before it is looked at, and with all but `auto` (see `heating.ts`) translated. */
 const HEAT: Readonly<Record<Tiers, number>> = { interp: 0x7fffffff, jit: 1, auto: STEP };
 /**
- * Guest instructions before `auto` starts its worker, and before it asks it for anything. By the first V8 has compiled
- * what a guest's start needs of the interpreter and the Host; whatever else runs before delays that. By the second a boot
- * is over, which is worth few translations.
+ * Guest instructions before `auto` starts its worker, and before it asks it for anything. By the first a boot is over, which
+ * anything else that runs would delay: V8 is still compiling the interpreter and the Host. By the second the worker has
+ * been loaded, or nearly.
  */
-const WORKER_START = 40_000_000;
-const FIRST_REQUEST = 100_000_000;
+const WORKER_START = 100_000_000;
+const FIRST_REQUEST = 120_000_000;
 /** Instructions of a region that are told to call for what they miss. */
 const MOST_MISSING = 64;
 /**
