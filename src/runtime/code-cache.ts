@@ -37,8 +37,6 @@ const NEVER_HOT = 0x7fffffff;
 /** After this many drops of a page's code each further one doubles the heat that its blocks need, up to 2^MAX_PATIENCE. */
 const FREE_DROPS = 4;
 const MAX_PATIENCE = 20;
-/** Blocks that are being translated become hot again after this many times the usual. */
-const COOL_FACTOR = 16;
 
 interface CodePage {
   readonly pfn: number;
@@ -258,7 +256,7 @@ export class CodeCache {
    * by their first record, that count anew.
    */
   isWarm(page: CodePageView, offset: number, entries: number, wasWarm: (record: number) => boolean): boolean {
-    const record = this.memory.i32[(page.map >> 2) + offset]!;
+    const record = this.recordAt(page, offset);
     if (record === 0) return false;
     if (wasWarm(record)) return true;
     const left = this.memory.i32[(record + RECORD_HEAT) >> 2]!;
@@ -329,10 +327,9 @@ export class CodeCache {
     this.memory.i32[(record + RECORD_HEAT) >> 2]!++;
   }
 
-  /** The block at `offset`, if there is one, is being translated: it need not become hot again soon. */
-  cool({ map }: CodePageView, offset: number): void {
-    const record = this.memory.i32[(map >> 2) + offset]!;
-    if (record !== 0) this.memory.i32[(record + RECORD_HEAT) >> 2] = COOL_FACTOR * this.heatThreshold;
+  /** First record of the block at an offset of the page; 0 if none starts there. */
+  recordAt({ map }: CodePageView, offset: number): number {
+    return this.memory.i32[(map >> 2) + offset]!;
   }
 
   /** The block at `offset` is no longer entered as a region of `owner`. */

@@ -105,7 +105,7 @@ export class InterpreterEngine implements Engine {
   private readonly remaking = new Set<Region>();
   private merges = 0;
   private reuses = 0;
-  /** First records of the blocks whose regions are being translated. */
+  /** First records of the blocks that are being translated, each for the region that asked first. */
   private readonly underTranslation = new Set<number>();
   readonly refusals = new Refusals();
   private readonly heat: number;
@@ -438,9 +438,14 @@ export class InterpreterEngine implements Engine {
   }
 
   private translate(record: number, origin: RegionOrigin, pages: ReadonlyMap<number, CodePageView>): void {
-    this.underTranslation.add(record);
-    this.request(origin, pages, () => this.underTranslation.delete(record));
-    for (const place of origin.leaders) this.code.cool(pages.get(pageOf(place))!, place & 0xfff);
+    const records = [
+      record,
+      ...origin.leaders.map((p) => this.code.recordAt(pages.get(pageOf(p))!, p & 0xfff)),
+    ];
+    for (const r of records) this.underTranslation.add(r);
+    this.request(origin, pages, () => {
+      for (const r of records) this.underTranslation.delete(r);
+    });
   }
 
   /**
