@@ -7,7 +7,7 @@
  * other most often become a sequence, again and again; `SequenceTable` covers blocks with what comes out of it.
  */
 import { readFileSync } from 'node:fs';
-import { canBeHot } from '../src/backend-wasm/interpreter.js';
+import { canBeHot } from '../src/backend-wasm/interpreter-hot-handlers.js';
 import { allForms, formName } from '../src/frontend-x86/forms.js';
 import { endsBlock } from '../src/frontend-x86/lift/lift.js';
 import { liftForm } from '../src/runtime/build-interpreter.js';

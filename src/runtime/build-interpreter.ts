@@ -7,8 +7,8 @@ import { Field } from '../ir/ir.js';
 import { OPS } from '../ir/ops.js';
 import { optimize } from '../ir/passes/optimize.js';
 import { fieldNameOf } from '../backend-wasm/record.js';
+import { canBeHot } from '../backend-wasm/interpreter-hot-handlers.js';
 import {
-  canBeHot,
   type Form,
   type FormSequence,
   generateInterpreter,
