@@ -54,7 +54,7 @@ export function codeFacts(engine: InterpreterEngine, linear: number): CodeFacts 
       start: (linear - offset + start) >>> 0,
       instructions,
       entered: countdown > page!.heat ? undefined : page!.heat - countdown,
-      refused: engine.refusals.at((physical! & -PAGE) + start),
+      refused: engine.tierUp.refusals.at((physical! & -PAGE) + start),
     }));
   return { physical, regions, blocks, heat: page?.heat, drops: page?.drops ?? 0 };
 }

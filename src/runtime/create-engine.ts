@@ -1,9 +1,10 @@
 /** Makes the engine of a machine. */
 import type { Engine } from './engine.js';
 import type { EngineKind } from './engine-kind.js';
-import { InterpreterEngine, type TierOptions } from './interpreter-engine.js';
+import { InterpreterEngine } from './interpreter-engine.js';
 import { loadInterpreter } from './load-interpreter.js';
 import { ReferenceEngine } from './reference-engine.js';
+import type { TierOptions } from './tiers.js';
 
 export { ENGINE_KINDS, type EngineKind } from './engine-kind.js';
 

@@ -1,5 +1,5 @@
 /** The kinds of engines there are. */
-import type { Tiers } from './interpreter-engine.js';
+import type { Tiers } from './tiers.js';
 
 export type EngineKind = Tiers | 'reference';
 

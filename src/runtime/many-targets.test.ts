@@ -3,7 +3,7 @@ import { LEAVE } from '../frontend-x86/leave.js';
 import { createEngine, type EngineKind } from './create-engine.js';
 import type { Engine } from './engine.js';
 import { REGION_LIMITS } from './region-cache.js';
-import type { TierOptions } from './interpreter-engine.js';
+import type { TierOptions } from './tiers.js';
 import {
   CODE,
   DRIVER,

@@ -1,0 +1,317 @@
+/**
+ * What gets code from the interpreter into regions: decides which blocks are worth it, asks for translations, and
+ * installs them when they come. The engine reports what is hot, and samples of what regions do; see `heating.ts` and
+ * `region-merging.ts` for what becomes of these.
+ */
+import { outline, pageOf } from '../frontend-x86/discover.js';
+import * as L from '../backend-wasm/memory-layout.js';
+import { HANDLER, RECORD_OFFSET } from '../backend-wasm/record.js';
+import { SHARED_TRANSLATOR, type TranslationService } from './background.js';
+import { CODE_BASE, type CodeCache, type CodePageView } from './code-cache.js';
+import { sameLines } from './code-lines.js';
+import type { Engine } from './engine.js';
+import { Heating } from './heating.js';
+import type { MachineMemory } from './machine-memory.js';
+import type { GuestMmu } from './mmu.js';
+import { PunctualTranslator } from './punctual-translator.js';
+import { Refusals } from './refusals.js';
+import { type Region, type RegionCache, requestFor } from './region-cache.js';
+import { merge, PairSamples } from './region-merging.js';
+import {
+  FIRST_REQUEST,
+  HEAT,
+  MOST_MISSING,
+  REGION_INSTRUCTIONS,
+  REGION_PAGES,
+  type TierOptions,
+  type Tiers,
+  WORKER_START,
+} from './tiers.js';
+import { errorFacts, regionName, TranslatorBug } from './translator-bug.js';
+import type { RegionOrigin, Translation, TranslationRequest } from './translator.js';
+
+/** What this needs of its engine. */
+export interface TieredEngine extends Engine {
+  readonly memory: MachineMemory;
+  readonly mmu: GuestMmu;
+  readonly code: CodeCache;
+  readonly regions: RegionCache;
+}
+
+/** The way up of an engine's code. Refusals are public for reports. */
+export class TierUp {
+  readonly refusals = new Refusals();
+  private readonly memory: MachineMemory;
+  private readonly mmu: GuestMmu;
+  private readonly code: CodeCache;
+  private readonly regions: RegionCache;
+  private readonly background: TranslationService;
+  private readonly heat: number;
+  private translations = 0;
+  private translationMilliseconds = 0;
+  private workerMilliseconds = 0;
+  private merges = 0;
+  private reuses = 0;
+  /** Undefined where what comes to its heat is translated, come what may. */
+  private readonly heating: Heating | undefined;
+  /** Nothing is translated before so many instructions, and no worker started before so many. */
+  private readonly firstRequest: number;
+  private readonly workerStart: number;
+  private readonly transitions = new PairSamples();
+  /** By region's table slot and place in it. */
+  private readonly misses = new PairSamples();
+  /** Regions that are being translated anew, alone or with others. */
+  private readonly remaking = new Set<Region>();
+  /** First records of the blocks that are being translated, each for the region that asked first. */
+  private readonly underTranslation = new Set<number>();
+
+  constructor(
+    private readonly engine: TieredEngine,
+    private readonly tiers: Tiers,
+    options: TierOptions,
+  ) {
+    ({ memory: this.memory, mmu: this.mmu, code: this.code, regions: this.regions } = engine);
+    this.heat = options.heat ?? HEAT[tiers];
+    this.code.heatThreshold = this.heat;
+    // Where runs have to be the same again nobody's time counts.
+    this.firstRequest = options.punctual ? 0 : FIRST_REQUEST;
+    this.workerStart = options.punctual ? 0 : WORKER_START;
+    if (tiers === 'auto' && options.heat === undefined) this.heating = new Heating();
+    const translator = options.translator ?? SHARED_TRANSLATOR;
+    this.background = options.punctual
+      ? new PunctualTranslator(translator, () => engine.instructions)
+      : translator;
+  }
+
+  /** Between runs: takes what is finished, and starts the worker when it may be needed soon. */
+  poll(): void {
+    if (this.tiers === 'auto' && this.engine.instructions >= this.workerStart) this.background.prepare();
+    this.background.poll();
+  }
+
+  /** Import `hot` (see `backend-wasm/memory-layout.ts`): translates the region around the block of a record. */
+  hot(record: number): void {
+    const { memory } = this;
+    if (record >= L.SCRATCH_RECORDS) return;
+    if (memory.i32[L.FLAT_MODE >> 2] === 0) return this.refusals.note('segments are not flat');
+    const handler = memory.data.getUint16(record, true);
+    if (handler === HANDLER.cross) return this.refusals.note('instruction straddles pages');
+    if (handler === HANDLER.resume || handler === HANDLER.region) return;
+    const linear = (memory.i32[L.PAGE_BASE >> 2]! + this.engine.cpu.get(CODE_BASE)) >>> 0;
+    const view = (delta: number): CodePageView | undefined => {
+      const map = this.mmu.codeMapOf((linear + delta * 4096) >>> 0);
+      return map === undefined ? undefined : this.code.pageOfMap(map);
+    };
+    const first = view(0);
+    if (first === undefined) return this.refusals.note('page is not mapped for execution');
+    if (!this.isWorthIt(record)) {
+      this.code.reheat(record, first);
+      return;
+    }
+    const from = performance.now();
+    const known = new Map([[0, first]]);
+    const warm = this.heat >> 3;
+    const wasWarm = (block: number): boolean => this.heating?.has(block) ?? false;
+    /** Whether code is worth including; its page then belongs to the region. */
+    const include = (delta: number, page: CodePageView, offset: number): boolean => {
+      if (page !== first && this.code.isRestless(page)) return false;
+      if (this.tiers !== 'jit' && !this.code.isWarm(page, offset, warm, wasWarm)) return false;
+      if (!known.has(delta) && known.size >= REGION_PAGES) return false;
+      known.set(delta, page);
+      return true;
+    };
+    const start = memory.data.getUint16(record + RECORD_OFFSET, true);
+    const found = outline({
+      start,
+      page: (delta) => {
+        const page = known.get(delta) ?? view(delta);
+        return (
+          page && {
+            bytes: memory.view(page.pfn * 4096, 4096),
+            wanted: (offset) => include(delta, page, offset),
+          }
+        );
+      },
+      warm: this.code.warmBlocks(first, warm, wasWarm),
+      maxInstructions: REGION_INSTRUCTIONS[this.tiers],
+    });
+    const eip = memory.i32[L.PAGE_BASE >> 2]! + start;
+    const origin: RegionOrigin = {
+      ...found,
+      name: regionName(eip, this.engine.symbolOf?.(eip >>> 0)),
+      // With `jit` everything is translated, and little of it runs for long.
+      optimized: this.tiers === 'auto',
+      linear,
+      start,
+      heat: this.code.heatOf(first),
+      instructions: this.engine.instructions,
+    };
+    this.translations++;
+    this.translationMilliseconds += performance.now() - from;
+    this.translate(record, origin, known);
+    if (this.tiers === 'jit') this.background.finish();
+  }
+
+  /** Whether a block that has come to its heat is to be translated now. */
+  private isWorthIt(record: number): boolean {
+    const { background, heating } = this;
+    if (this.tiers === 'jit') return true;
+    if (background.full || this.underTranslation.has(record)) return false;
+    if (heating === undefined) return true;
+    const heat = heating.note(record, this.engine.instructions);
+    if (this.engine.instructions < this.firstRequest || heat === 'cold') return false;
+    if (heat === 'warm' && !background.idle) return false;
+    heating.forget(record);
+    return true;
+  }
+
+  /** Import `transition`: one of many transitions from region to region. */
+  transition(from: number, to: number): void {
+    if (this.tiers !== 'auto' || this.background.full) return;
+    const a = this.regions.ofEntry(from);
+    const b = this.regions.ofEntry(to);
+    if (a === undefined || b === undefined || a === b || this.remaking.has(a) || this.remaking.has(b)) return;
+    // Between kernel and user code there are no jumps.
+    const { kernelAddress } = this.mmu;
+    if (a.origin.linear >= kernelAddress !== b.origin.linear >= kernelAddress) return;
+    if (!this.transitions.note(Math.min(a.slot, b.slot), Math.max(a.slot, b.slot), this.engine.instructions))
+      return;
+    const merger = merge(a, b);
+    if (merger === undefined) return;
+    this.merges++;
+    this.remaking.add(a);
+    this.remaking.add(b);
+    const done = (): void => {
+      this.remaking.delete(a);
+      this.remaking.delete(b);
+    };
+    this.request(merger.origin, merger.pages, done, () => {
+      a.drop();
+      b.drop();
+    });
+  }
+
+  /**
+   * Import `missed`: one of many misses of a region. An instruction that misses often, as one does whose data lie beside
+   * code or across pages, is told to call for them: that is slower than a hit, and much faster than to leave.
+   */
+  missed(entry: number): void {
+    if (this.tiers !== 'auto' || this.background.full) return;
+    const region = this.regions.ofEntry(entry);
+    if (region === undefined || this.remaking.has(region)) return;
+    const { origin } = region;
+    const { eip } = this.engine.cpu;
+    // Other address spaces may have the region's pages elsewhere.
+    const map = this.mmu.codeMapOf(eip);
+    const [delta] = [...region.pagesByDelta].find(([, page]) => page.map === map) ?? [];
+    if (delta === undefined) return;
+    const place = delta * 4096 + (eip & 0xfff);
+    const known = origin.missing ?? [];
+    if (known.includes(place) || known.length >= MOST_MISSING) return;
+    if (!this.misses.note(region.slot, place & 0xffff, this.engine.instructions)) return;
+    this.remaking.add(region);
+    const missing = [...known, place];
+    const done = (): void => void this.remaking.delete(region);
+    this.request({ ...origin, missing }, region.pagesByDelta, done, () => region.drop());
+  }
+
+  /** Asks for the region of a block that became hot. */
+  private translate(record: number, origin: RegionOrigin, pages: ReadonlyMap<number, CodePageView>): void {
+    const records = [
+      record,
+      ...origin.leaders.map((p) => this.code.recordAt(pages.get(pageOf(p))!, p & 0xfff)),
+    ];
+    for (const r of records) this.underTranslation.add(r);
+    this.request(origin, pages, () => {
+      for (const r of records) this.underTranslation.delete(r);
+    });
+  }
+
+  /**
+   * Asks for a translation, and installs it when it comes, unless what it was made from has changed.
+   * @param done when the answer is there, whatever it is
+   * @param replacing before it is installed
+   */
+  private request(
+    origin: RegionOrigin,
+    pages: ReadonlyMap<number, CodePageView>,
+    done: () => void,
+    replacing?: () => void,
+  ): void {
+    const request = requestFor(this.memory, origin, pages);
+    // A page that is written meanwhile makes the result worthless.
+    let stale = false;
+    const dropped = (): void => void (stale = true);
+    this.background.request(request, ({ translation, module, spent, reused, error }) => {
+      done();
+      this.workerMilliseconds += spent;
+      if (reused) this.reuses++;
+      for (const page of pages.values()) page.onDrop.delete(dropped);
+      if (error) throw new TranslatorBug('translating', error, [{ origin, request }], this.engine);
+      const physical = pages.get(0)!.pfn * 4096 + origin.start;
+      if (stale || (translation && this.hasChanged(pages, request, translation)))
+        this.refusals.note('page was written meanwhile', physical);
+      else if (!translation) this.refusals.note('no decodable instruction', physical);
+      else {
+        replacing?.();
+        if (!this.install(pages, translation, origin, module))
+          this.refusals.note('no room for records', physical);
+      }
+    });
+    for (const page of pages.values()) page.onDrop.add(dropped);
+  }
+
+  /** Whether bytes that a translation was made from are not what they were when it was asked for. */
+  private hasChanged(
+    pages: ReadonlyMap<number, CodePageView>,
+    request: TranslationRequest,
+    { lines }: Translation,
+  ): boolean {
+    for (const [delta, bits] of lines) {
+      const now = this.memory.view(pages.get(delta)!.pfn * 4096, 4096);
+      if (!sameLines(now, request.pages.get(delta)!, bits)) return true;
+    }
+    return false;
+  }
+
+  private install(
+    pages: ReadonlyMap<number, CodePageView>,
+    translation: Translation,
+    origin: RegionOrigin,
+    module: WebAssembly.Module | undefined,
+  ): boolean {
+    try {
+      return this.regions.install(pages, translation, origin, module);
+    } catch (error) {
+      const request = requestFor(this.memory, origin, pages);
+      throw new TranslatorBug('installing', errorFacts(error), [{ origin, request }], this.engine);
+    }
+  }
+
+  /** Counters for `--stats`. */
+  counters(): Record<string, number> {
+    const { counts } = this.regions;
+    const { i32 } = this.memory;
+    const counters: Record<string, number> = {
+      'translations asked for': this.translations,
+      'translation ms': Math.round(this.translationMilliseconds),
+      'translation ms in the worker': Math.round(this.workerMilliseconds),
+      ...this.refusals.counters(),
+      'regions installed': counts.installed,
+      'region instructions': counts.instructions,
+      'region bytes': counts.bytes,
+      'regions dropped': counts.dropped,
+      'regions live': this.regions.size,
+      'region bytes live': this.regions.bytes,
+      'translations made before': this.reuses,
+      'regions merged': this.merges,
+      'regions entered': i32[L.REGION_ENTRIES >> 2]! >>> 0,
+      'transitions from region to region': i32[L.TRANSITIONS >> 2]! >>> 0,
+    };
+    L.REGION_EXIT_CAUSES.forEach((cause, i) => {
+      const count = i32[(L.REGION_EXITS >> 2) + i]! >>> 0;
+      if (count > 0) counters[`region exits: ${cause}`] = count;
+    });
+    return counters;
+  }
+}

@@ -1,0 +1,44 @@
+/** The tiers of an engine: which there are, when code goes from one to the next, and how a user may choose. */
+import type { TranslationService } from './background.js';
+import type { SymbolOf } from './engine.js';
+import { STEP } from './heating.js';
+import type { RegionLimits } from './region-cache.js';
+
+/** Which tiers run: `interp` the interpreter alone; `jit` every block as a region from its first run; `auto` hot ones. */
+export type Tiers = 'interp' | 'jit' | 'auto';
+
+/** Entries of a block before it is looked at, and with all but `auto` (see `heating.ts`) translated. */
+export const HEAT: Readonly<Record<Tiers, number>> = { interp: 0x7fffffff, jit: 1, auto: STEP };
+/**
+ * Guest instructions before `auto` starts its worker, and before it asks it for anything. By the first a boot is over, which
+ * anything else that runs would delay: V8 is still compiling the interpreter and the Host. By the second the worker has
+ * been loaded, or nearly.
+ */
+export const WORKER_START = 100_000_000;
+export const FIRST_REQUEST = 120_000_000;
+/** Most instructions of a region that are told to call for what they miss. */
+export const MOST_MISSING = 64;
+/**
+ * About how many guest instructions a region holds at the most; larger functions get slower code from V8. With `jit`
+ * every block that no region enters makes a new one, so what they have in common is translated again and again.
+ */
+export const REGION_INSTRUCTIONS: Readonly<Record<Tiers, number>> = { interp: 0, jit: 60, auto: 300 };
+
+/** Guest pages that a region may span. */
+export const REGION_PAGES = 16;
+
+/** How an engine with tiers goes about it. */
+export interface TierOptions {
+  /** Name of the place at an eip, if it has one: for profilers and reports. */
+  readonly symbolOf?: SymbolOf;
+  /** Counts how each region is entered and left, which costs time. Default false. */
+  readonly watchRegions?: boolean;
+  /** Entries of a block before it is translated: 1 .. 2^31 - 1. Default by `Tiers`. */
+  readonly heat?: number;
+  /** Installs translations at repeatable instruction counts; see `PunctualTranslator`. Default false. */
+  readonly punctual?: boolean;
+  /** Default `REGION_LIMITS`. */
+  readonly limits?: RegionLimits;
+  /** Who translates; by default the worker that all machines of the process share. */
+  readonly translator?: TranslationService;
+}
