@@ -2,18 +2,14 @@
  * Predecoded code: blocks of records by guest-physical page. A page with records has a code map (a dword per byte of
  * the page: the record of the block that starts there), marked lines, and no write tag in any TLB. When marked bytes
  * are written the page's records all become `resume` records, so that even the block that is running goes back to
- * its bytes before the next instruction.
+ * its bytes before the next instruction. `record-writer.ts` makes the records, `code-lines.ts` marks the lines.
  */
-import { SEGMENT_BASE, CS } from '../frontend-x86/cpu-state.js';
 import { decode } from '../frontend-x86/decode.js';
-import { fieldValue } from '../frontend-x86/forms.js';
 import type { DecodedInstruction } from '../frontend-x86/decoded-instruction.js';
-import type { FieldName } from '../frontend-x86/instruction.js';
 import { endsBlock } from '../frontend-x86/lift/lift.js';
 import type { InterpreterForm, InterpreterSequence } from '../backend-wasm/interpreter.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import {
-  CROSS_BYTES,
   HANDLER,
   MAX_BLOCK,
   RECORD_ENTRY,
@@ -23,77 +19,16 @@ import {
   RECORD_OFFSET,
   RECORD_PLAIN,
   REGION_RECORD_BYTES,
-  RESUME_BYTES,
 } from '../backend-wasm/record.js';
+import { BlockHeat } from './block-heat.js';
 import { CodeLines, type LineBits } from './code-lines.js';
+import type { CodePage, CodePageView, PageDescription } from './code-page.js';
 import type { MachineMemory } from './machine-memory.js';
 import type { GuestMmu } from './mmu.js';
-import { SequenceTable } from './sequences.js';
+import { RecordWriter } from './record-writer.js';
 
 const PAGE = 4096;
 const MAX_INSTRUCTION = 15;
-/** A countdown that ends after so long that it may as well never. */
-const NEVER_HOT = 0x7fffffff;
-/** After this many drops of a page's code each further one doubles the heat that its blocks need, up to 2^MAX_PATIENCE. */
-const FREE_DROPS = 4;
-const MAX_PATIENCE = 20;
-
-interface CodePage {
-  readonly pfn: number;
-  /** Address of the code map. */
-  readonly map: number;
-  /** [first, end) of the records of each block. */
-  blocks: number[];
-  /** Pages whose last instruction continues in this one. */
-  dependents: Set<number>;
-  /** Blocks that are entered as regions, by offset. */
-  readonly regions: Map<number, RegionPatch>;
-  /** How often its code was dropped: code that changes often is not worth translating often. */
-  drops: number;
-  /** Called when the page's code is dropped. */
-  readonly onDrop: Set<() => void>;
-}
-
-/** A block that is entered as a region instead. */
-interface RegionPatch {
-  /** The block's own record and the handler it had; 0 if it has none. Links in the page point at it. */
-  readonly record: number;
-  readonly handler: number;
-  /** The region record that the code map names. */
-  readonly entry: number;
-  /** The region. */
-  readonly owner: number;
-}
-
-/** A page as the translator's owner sees it. */
-export type CodePageView = Pick<CodePage, 'pfn' | 'map' | 'onDrop' | 'drops'>;
-
-/** A page's decoded blocks, those that are entered as regions left out. */
-export interface PageDescription {
-  readonly blocks: readonly {
-    readonly offset: number;
-    readonly instructions: number;
-    /** Entries left until it is hot; above `heat` if it was hot already. */
-    readonly countdown: number;
-  }[];
-  readonly heat: number;
-  readonly drops: number;
-}
-
-/** How a field gets into a record. */
-interface FieldPlan {
-  readonly name: FieldName;
-  readonly at: number;
-  readonly byte: boolean;
-  /** A place in the code: relative to the page in the record, to the instruction in the instruction. */
-  readonly relative: boolean;
-}
-
-interface FormPlan {
-  readonly handler: number;
-  readonly bytes: number;
-  readonly fields: readonly FieldPlan[];
-}
 
 /** A page fault or bad table met while fetching code; the caller reports it. */
 export interface FetchFault {
@@ -101,9 +36,9 @@ export interface FetchFault {
 }
 
 export class CodeCache {
-  private readonly plans: (FormPlan | undefined)[] = [];
-  private readonly handlerBytes: number[] = [];
-  private readonly sequences: SequenceTable;
+  private readonly records: RecordWriter;
+  /** How often the blocks are entered. */
+  readonly heat: BlockHeat;
   private pages = new Map<number, CodePage>();
   private readonly pageByMap: CodePage[] = [];
   private readonly lines: CodeLines;
@@ -112,10 +47,8 @@ export class CodeCache {
   private scratchEnd = L.SCRATCH_RECORDS;
   private readonly straddle = new Uint8Array(2 * MAX_INSTRUCTION);
   private readonly instructions: DecodedInstruction[] = [];
-  /** A block becomes hot when it is entered this often. */
-  heatThreshold = NEVER_HOT;
   /** Counters for statistics. */
-  readonly counts = { blocks: 0, instructions: 0, invalidations: 0, flushes: 0, unknownForms: 0 };
+  readonly counts = { blocks: 0, instructions: 0, invalidations: 0, flushes: 0 };
 
   constructor(
     private readonly memory: MachineMemory,
@@ -124,44 +57,9 @@ export class CodeCache {
     sequences: readonly InterpreterSequence[],
   ) {
     this.lines = new CodeLines(memory);
-    this.handlerBytes[HANDLER.resume] = RESUME_BYTES;
-    this.handlerBytes[HANDLER.cross] = CROSS_BYTES;
-    this.handlerBytes[HANDLER.region] = REGION_RECORD_BYTES;
-    for (const form of forms) {
-      this.handlerBytes[form.handler] = form.layout.bytes;
-      this.plans[form.id] = {
-        handler: form.handler,
-        bytes: form.layout.bytes,
-        fields: form.layout.fields.map((f) => ({
-          name: f.name as FieldName,
-          at: f.at,
-          byte: f.width === 1,
-          relative: f.name === 'next' || f.name === 'target',
-        })),
-      };
-    }
-    this.sequences = new SequenceTable(sequences);
-    // The other records follow as such of their own.
-    for (const { forms, handler } of sequences) this.handlerBytes[handler] = this.plans[forms[0]!]!.bytes;
-    this.writeSlowHandlers(forms, sequences);
+    this.records = new RecordWriter(memory, forms, sequences);
+    this.heat = new BlockHeat(memory);
     memory.onCodeWritten = (address, length) => this.written(address, length);
-  }
-
-  /** Tells the interpreter what runs an instruction that its hot handler cannot. */
-  private writeSlowHandlers(
-    forms: readonly InterpreterForm[],
-    sequences: readonly InterpreterSequence[],
-  ): void {
-    const slowOf = new Map<number, number>();
-    const first = Math.min(...forms.map((f) => f.slow ?? f.handler));
-    const write = (handler: number, slow: number): void => {
-      this.memory.data.setUint16(L.SLOW_HANDLERS + 2 * handler, slow - first, true);
-    };
-    for (const { id, handler, slow } of forms) {
-      slowOf.set(id, slow ?? handler);
-      write(handler, slow ?? handler);
-    }
-    for (const s of sequences) write(s.handler, slowOf.get(s.forms[0]!)!);
   }
 
   /** The code map of the page, allocated if need be. */
@@ -212,26 +110,15 @@ export class CodeCache {
   /** The address for the next block's first record, its entry counter in front of it set. */
   private allocate(page: CodePage): number {
     const first = this.nextRecord - RECORD_HEAT;
-    this.memory.i32[(first + RECORD_HEAT) >> 2] = this.heatOf(page);
+    this.heat.start(first, page);
     return first;
-  }
-
-  /** How often a block of the page has to be entered to be hot. */
-  heatOf({ drops }: Pick<CodePage, 'drops'>): number {
-    const patience = Math.max(0, drops - FREE_DROPS);
-    return Math.min(this.heatThreshold * 2 ** Math.min(patience, MAX_PATIENCE), NEVER_HOT);
-  }
-
-  /** Its code changes so often that other pages' regions do better without it. */
-  isRestless({ drops }: CodePageView): boolean {
-    return drops > FREE_DROPS;
   }
 
   /** The blocks of a page as they are now, for reports; undefined if nothing of it was ever decoded. */
   describePage(pfn: number): PageDescription | undefined {
     const page = this.pages.get(pfn);
     if (!page) return undefined;
-    const { data, u8, i32 } = this.memory;
+    const { data, u8 } = this.memory;
     const blocks: PageDescription['blocks'][number][] = [];
     for (let i = 0; i < page.blocks.length; i += 2) {
       const first = page.blocks[i]!;
@@ -240,42 +127,15 @@ export class CodeCache {
       blocks.push({
         offset: data.getUint16(first + RECORD_OFFSET, true),
         instructions: u8[first + RECORD_LEFT]!,
-        countdown: i32[(first + RECORD_HEAT) >> 2]!,
+        countdown: this.heat.left(first),
       });
     }
-    return { blocks, heat: this.heatOf(page), drops: page.drops };
+    return { blocks, heat: this.heat.of(page), drops: page.drops };
   }
 
   /** The page that the code map at this address belongs to. */
   pageOfMap(map: number): CodePageView | undefined {
     return this.pageByMap[(map - L.CODE_MAPS) / L.CODE_MAP_BYTES];
-  }
-
-  /**
-   * Whether a block of the page starts at the offset and was entered at least `entries` times. `wasWarm` knows blocks,
-   * by their first record, that count anew.
-   */
-  isWarm(page: CodePageView, offset: number, entries: number, wasWarm: (record: number) => boolean): boolean {
-    const record = this.recordAt(page, offset);
-    if (record === 0) return false;
-    if (wasWarm(record)) return true;
-    const left = this.memory.i32[(record + RECORD_HEAT) >> 2]!;
-    const heat = this.heatOf(page);
-    // Region records count down from far above.
-    return left > heat || left <= heat - entries;
-  }
-
-  /** Page offsets of the blocks that are warm as in `isWarm`, hottest first. */
-  warmBlocks(page: CodePageView, entries: number, wasWarm: (record: number) => boolean): number[] {
-    const { i32 } = this.memory;
-    const found: { offset: number; left: number }[] = [];
-    const map = page.map >> 2;
-    for (let offset = 0; offset < PAGE; offset++) {
-      const record = i32[map + offset]!;
-      if (record !== 0 && this.isWarm(page, offset, entries, wasWarm))
-        found.push({ offset, left: i32[(record + RECORD_HEAT) >> 2]! });
-    }
-    return found.sort((a, b) => a.left - b.left).map((f) => f.offset);
   }
 
   /**
@@ -294,9 +154,9 @@ export class CodeCache {
       data.setUint16(record + RECORD_ENTRY, id, true);
     }
     const entry = this.allocate(page);
-    i32[(entry + RECORD_HEAT) >> 2] = NEVER_HOT;
+    this.heat.never(entry);
     // What the region needs it charges itself.
-    this.header(entry, HANDLER.region, offset, 0);
+    this.records.header(entry, HANDLER.region, offset, 0);
     data.setUint16(entry + RECORD_ENTRY, id, true);
     i32[(entry + RECORD_PLAIN) >> 2] = 0;
     this.nextRecord = entry + REGION_RECORD_BYTES;
@@ -315,21 +175,6 @@ export class CodeCache {
     if (!this.isRegion(record)) return u8[record + RECORD_LEFT]!;
     const entry = data.getUint16(record + RECORD_ENTRY, true);
     return i32[(L.REGION_ENTRY_TABLE + entry * L.REGION_ENTRY_BYTES + 12) >> 2]! & L.REGION_NEED_MASK;
-  }
-
-  /** Lets a block of the page become hot once more. */
-  reheat(record: number, page: CodePageView): void {
-    this.memory.i32[(record + RECORD_HEAT) >> 2] = this.heatOf(page);
-  }
-
-  /** The next entry of the block does not count. */
-  warmLess(record: number): void {
-    this.memory.i32[(record + RECORD_HEAT) >> 2]!++;
-  }
-
-  /** First record of the block at an offset of the page; 0 if none starts there. */
-  recordAt({ map }: CodePageView, offset: number): number {
-    return this.memory.i32[(map >> 2) + offset]!;
   }
 
   /** The block at `offset` is no longer entered as a region of `owner`. */
@@ -353,7 +198,7 @@ export class CodeCache {
 
   private retireBlock(page: CodePage, first: number): void {
     const i = page.blocks.indexOf(first);
-    this.retire(first, page.blocks[i + 1]!);
+    this.records.retire(first, page.blocks[i + 1]!);
     page.blocks.splice(i, 2);
   }
 
@@ -386,7 +231,7 @@ export class CodeCache {
     if (!this.hasRoom(64 * MAX_BLOCK)) return undefined;
     const page = this.page(physical >>> 12);
     const first = this.allocate(page);
-    i32[(first + RECORD_HEAT) >> 2] = NEVER_HOT;
+    this.heat.never(first);
     const end = this.build(first, physical, linear, flat, user, MAX_BLOCK, page);
     if (typeof end !== 'number') return end;
     this.nextRecord = end;
@@ -426,7 +271,8 @@ export class CodeCache {
     const host = L.RAM + (pageStart >>> 0);
     const start = physical & (PAGE - 1);
     let offset = start;
-    let straddles = false;
+    // Code map of the page in which the block's instruction goes on.
+    let nextMap = 0;
     while (list.length < limit && offset < PAGE) {
       const insn = decode(u8, host + offset, Math.min(MAX_INSTRUCTION, PAGE - offset), flat);
       if (insn === 'more') {
@@ -435,8 +281,7 @@ export class CodeCache {
         if ('address' in second) return second;
         list.push(second.instruction);
         offset += second.instruction.length;
-        this.memory.data.setUint32(at + 8, second.map, true);
-        straddles = true;
+        nextMap = second.map;
         break;
       }
       list.push(insn);
@@ -447,28 +292,9 @@ export class CodeCache {
     this.counts.blocks++;
     this.counts.instructions += list.length;
 
-    let where = at;
-    if (straddles) {
-      this.header(where, HANDLER.cross, start, 1);
-      where += CROSS_BYTES;
-    }
-    offset = start;
-    this.sequences.cover(list);
-    for (let i = 0; i < list.length; i++) {
-      const insn = list[i]!;
-      const handler = this.sequences.handlerAt(i);
-      const record = where;
-      where = this.encode(where, insn, offset, list.length - i);
-      // All records of a sequence stand there; the first one's handler runs them.
-      if (handler !== 0) this.memory.data.setUint16(record + RECORD_HANDLER, handler, true);
-      offset += insn.length;
-    }
-    if (!endsBlock(list[list.length - 1]!)) {
-      this.header(where, HANDLER.resume, offset, 0);
-      where += RESUME_BYTES;
-    }
+    const end = this.records.block(at, list, start, nextMap);
     list.length = 0;
-    return where;
+    return end;
   }
 
   private straddling(
@@ -494,28 +320,6 @@ export class CodeCache {
     this.mmu.setExecutable(nextLinear, second.map);
     this.markCode(second.pfn, 0, instruction.length - here);
     return { instruction, map: second.map };
-  }
-
-  private header(at: number, handler: number, offset: number, left: number): void {
-    this.memory.data.setUint16(at + RECORD_HANDLER, handler, true);
-    this.memory.data.setUint16(at + RECORD_OFFSET, offset, true);
-    this.memory.u8[at + RECORD_LEFT] = left;
-  }
-
-  private encode(at: number, insn: DecodedInstruction, offset: number, left: number): number {
-    const plan = this.plans[insn.form];
-    if (plan === undefined) throw new Error(`no handler for form ${insn.form} (${insn.op})`);
-    const { u8, i32 } = this.memory;
-    this.header(at, plan.handler, offset, left);
-    for (const f of plan.fields) {
-      const value = fieldValue(insn, f.name);
-      if (f.byte) u8[at + f.at] = value;
-      else if (f.relative) {
-        i32[(at + f.at) >> 2] = value + offset;
-        i32[(at + f.at + 4) >> 2] = 0;
-      } else i32[(at + f.at) >> 2] = value;
-    }
-    return at + plan.bytes;
   }
 
   /** Stores to the page take the slow path from here on. */
@@ -544,7 +348,7 @@ export class CodeCache {
     if (!page) return;
     this.counts.invalidations++;
     this.retirePage(page);
-    this.retire(L.SCRATCH_RECORDS, this.scratchEnd);
+    this.records.retire(L.SCRATCH_RECORDS, this.scratchEnd);
     this.scratchEnd = L.SCRATCH_RECORDS;
     u8.fill(0, page.map, page.map + L.CODE_MAP_BYTES);
     const dependents = page.dependents;
@@ -558,19 +362,9 @@ export class CodeCache {
     const listeners = [...page.onDrop];
     page.onDrop.clear();
     for (const dropped of listeners) dropped();
-    for (let i = 0; i < page.blocks.length; i += 2) this.retire(page.blocks[i]!, page.blocks[i + 1]!);
+    for (let i = 0; i < page.blocks.length; i += 2) this.records.retire(page.blocks[i]!, page.blocks[i + 1]!);
     page.blocks = [];
     this.memory.i32[L.CODE_CHANGED >> 2] = 1;
-  }
-
-  /** Turns records into `resume` records; offset and count stay. */
-  private retire(first: number, end: number): void {
-    const { data } = this.memory;
-    for (let at = first; at < end;) {
-      const bytes = this.handlerBytes[data.getUint16(at, true)]!;
-      data.setUint16(at, HANDLER.resume, true);
-      at += bytes;
-    }
   }
 
   /** Forgets everything. Records of a block that runs stay readable until the next block is built. */
@@ -583,7 +377,7 @@ export class CodeCache {
       this.lines.clear(page.pfn);
       this.retirePage(page);
     }
-    this.retire(L.SCRATCH_RECORDS, this.scratchEnd);
+    this.records.retire(L.SCRATCH_RECORDS, this.scratchEnd);
     this.scratchEnd = L.SCRATCH_RECORDS;
     u8.fill(0, L.CODE_MAPS, this.nextMap);
     this.mmu.flushExecution();
@@ -593,6 +387,3 @@ export class CodeCache {
     this.nextRecord = L.RECORDS;
   }
 }
-
-/** Slot of the code segment's base. */
-export const CODE_BASE = SEGMENT_BASE + 4 * CS;

@@ -1,6 +1,9 @@
 /** Typed access to the CPU state in control memory, for the Host, traces and tests. */
 import * as S from '../frontend-x86/cpu-state.js';
 
+/** Slot of the code segment's base. */
+export const CODE_BASE = S.SEGMENT_BASE + 4 * S.CS;
+
 const SEGMENTS = 6;
 const STATUS = S.F_CF | S.F_PF | S.F_AF | S.F_ZF | S.F_SF | S.F_OF;
 

@@ -7,8 +7,8 @@ import { LEAVE } from '../frontend-x86/leave.js';
 import type { InterpreterForm, InterpreterSequence } from '../backend-wasm/interpreter.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import { HANDLER } from '../backend-wasm/record.js';
-import { CODE_BASE, CodeCache } from './code-cache.js';
-import { CpuState } from './cpu.js';
+import { CodeCache } from './code-cache.js';
+import { CODE_BASE, CpuState } from './cpu.js';
 import { BadPageTable, type Engine, ROUGH_BUDGET, SERVED, type SymbolOf } from './engine.js';
 import { MachineMemory } from './machine-memory.js';
 import { GuestMmu } from './mmu.js';
@@ -225,7 +225,7 @@ export class InterpreterEngine implements TieredEngine {
       if (typeof record !== 'number') return this.fetchFault(record.address);
       if (code.needOf(record) <= fuel && !(plain && code.isRegion(record))) {
         // What a region cannot do, for once, need not become a region of its own.
-        if (plain) code.warmLess(record);
+        if (plain) code.heat.warmLess(record);
         return record;
       }
       let short = code.isRegion(record) ? code.plain(record, physical, linear, flat, user) : undefined;

@@ -2,7 +2,7 @@
  * Regions that often hand over to each other become one: calls, returns and computed jumps between them are then jumps
  * inside a function. Which do is found by sampling.
  */
-import type { CodePageView } from './code-cache.js';
+import type { CodePageView } from './code-page.js';
 import type { Region } from './region-cache.js';
 import type { RegionOrigin } from './translator.js';
 

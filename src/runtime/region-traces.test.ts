@@ -1,7 +1,7 @@
 /** When a page of a region goes, nothing of the region is left: not in the tables of its other pages, nor anywhere else. */
 import * as L from '../backend-wasm/memory-layout.js';
 import { HANDLER, RECORD_ENTRY } from '../backend-wasm/record.js';
-import type { CodePageView } from './code-cache.js';
+import type { CodePageView } from './code-page.js';
 import type { InterpreterEngine } from './interpreter-engine.js';
 import type { Region } from './region-cache.js';
 import { CALL, CODE, Guest, MOV_EAX, NEW, OLD, PAGE, RET, STORE } from './testing/code-guest.js';

@@ -7,8 +7,10 @@ import { outline, pageOf } from '../frontend-x86/discover.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import { HANDLER, RECORD_OFFSET } from '../backend-wasm/record.js';
 import { SHARED_TRANSLATOR, type TranslationService } from './background.js';
-import { CODE_BASE, type CodeCache, type CodePageView } from './code-cache.js';
+import type { CodeCache } from './code-cache.js';
 import { sameLines } from './code-lines.js';
+import type { CodePageView } from './code-page.js';
+import { CODE_BASE } from './cpu.js';
 import type { Engine } from './engine.js';
 import { Heating } from './heating.js';
 import type { MachineMemory } from './machine-memory.js';
@@ -72,7 +74,7 @@ export class TierUp {
   ) {
     ({ memory: this.memory, mmu: this.mmu, code: this.code, regions: this.regions } = engine);
     this.heat = options.heat ?? HEAT[tiers];
-    this.code.heatThreshold = this.heat;
+    this.code.heat.threshold = this.heat;
     // Where runs have to be the same again nobody's time counts.
     this.firstRequest = options.punctual ? 0 : FIRST_REQUEST;
     this.workerStart = options.punctual ? 0 : WORKER_START;
@@ -105,7 +107,7 @@ export class TierUp {
     const first = view(0);
     if (first === undefined) return this.refusals.note('page is not mapped for execution');
     if (!this.isWorthIt(record)) {
-      this.code.reheat(record, first);
+      this.code.heat.start(record, first);
       return;
     }
     const from = performance.now();
@@ -114,8 +116,8 @@ export class TierUp {
     const wasWarm = (block: number): boolean => this.heating?.has(block) ?? false;
     /** Whether code is worth including; its page then belongs to the region. */
     const include = (delta: number, page: CodePageView, offset: number): boolean => {
-      if (page !== first && this.code.isRestless(page)) return false;
-      if (this.tiers !== 'jit' && !this.code.isWarm(page, offset, warm, wasWarm)) return false;
+      if (page !== first && this.code.heat.isRestless(page)) return false;
+      if (this.tiers !== 'jit' && !this.code.heat.isWarm(page, offset, warm, wasWarm)) return false;
       if (!known.has(delta) && known.size >= REGION_PAGES) return false;
       known.set(delta, page);
       return true;
@@ -132,7 +134,7 @@ export class TierUp {
           }
         );
       },
-      warm: this.code.warmBlocks(first, warm, wasWarm),
+      warm: this.code.heat.warmBlocks(first, warm, wasWarm),
       maxInstructions: REGION_INSTRUCTIONS[this.tiers],
     });
     const eip = memory.i32[L.PAGE_BASE >> 2]! + start;
@@ -143,7 +145,7 @@ export class TierUp {
       optimized: this.tiers === 'auto',
       linear,
       start,
-      heat: this.code.heatOf(first),
+      heat: this.code.heat.of(first),
       instructions: this.engine.instructions,
     };
     this.translations++;
@@ -219,7 +221,7 @@ export class TierUp {
   private translate(record: number, origin: RegionOrigin, pages: ReadonlyMap<number, CodePageView>): void {
     const records = [
       record,
-      ...origin.leaders.map((p) => this.code.recordAt(pages.get(pageOf(p))!, p & 0xfff)),
+      ...origin.leaders.map((p) => this.code.heat.recordAt(pages.get(pageOf(p))!, p & 0xfff)),
     ];
     for (const r of records) this.underTranslation.add(r);
     this.request(origin, pages, () => {

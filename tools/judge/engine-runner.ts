@@ -230,7 +230,7 @@ export class EngineRunner {
   }
   /** How often a block is entered before it is translated. */
   set heat(entries: number) {
-    if (this.engine instanceof InterpreterEngine) this.engine.code.heatThreshold = entries;
+    if (this.engine instanceof InterpreterEngine) this.engine.code.heat.threshold = entries;
   }
   /** All of guest memory, page tables included. */
   get ram(): Uint8Array {

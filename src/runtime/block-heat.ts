@@ -1,0 +1,84 @@
+/**
+ * How often blocks are entered: a counter in front of each block's first record counts down to the entry at which it
+ * becomes hot. Pages whose code changes often need more, which doubles with every change.
+ */
+import { RECORD_HEAT } from '../backend-wasm/record.js';
+import type { CodePageView } from './code-page.js';
+import type { MachineMemory } from './machine-memory.js';
+
+/** A countdown that ends after so long that it may as well never. */
+const NEVER_HOT = 0x7fffffff;
+/** After this many drops of a page's code each further one doubles the heat that its blocks need, up to 2^MAX_PATIENCE. */
+const FREE_DROPS = 4;
+const MAX_PATIENCE = 20;
+const PAGE = 4096;
+
+export class BlockHeat {
+  /** A block becomes hot when it is entered this often: 1 .. 2^31 - 1. */
+  threshold = NEVER_HOT;
+
+  constructor(private readonly memory: MachineMemory) {}
+
+  /** A block of the page, told by its first record, counts from the start: a new one, or one to become hot once more. */
+  start(record: number, page: CodePageView): void {
+    this.memory.i32[(record + RECORD_HEAT) >> 2] = this.of(page);
+  }
+
+  /** The block with this first record is none to translate. */
+  never(record: number): void {
+    this.memory.i32[(record + RECORD_HEAT) >> 2] = NEVER_HOT;
+  }
+
+  /** How often a block of the page has to be entered to be hot. */
+  of({ drops }: Pick<CodePageView, 'drops'>): number {
+    const patience = Math.max(0, drops - FREE_DROPS);
+    return Math.min(this.threshold * 2 ** Math.min(patience, MAX_PATIENCE), NEVER_HOT);
+  }
+
+  /** Its code changes so often that other pages' regions do better without it. */
+  isRestless({ drops }: CodePageView): boolean {
+    return drops > FREE_DROPS;
+  }
+
+  /**
+   * Whether a block of the page starts at the offset and was entered at least `entries` times. `wasWarm` knows blocks,
+   * by their first record, that count anew.
+   */
+  isWarm(page: CodePageView, offset: number, entries: number, wasWarm: (record: number) => boolean): boolean {
+    const record = this.recordAt(page, offset);
+    if (record === 0) return false;
+    if (wasWarm(record)) return true;
+    const left = this.left(record);
+    const heat = this.of(page);
+    // Region records count down from far above.
+    return left > heat || left <= heat - entries;
+  }
+
+  /** Page offsets of the blocks that are warm as in `isWarm`, hottest first. */
+  warmBlocks(page: CodePageView, entries: number, wasWarm: (record: number) => boolean): number[] {
+    const { i32 } = this.memory;
+    const found: { offset: number; left: number }[] = [];
+    const map = page.map >> 2;
+    for (let offset = 0; offset < PAGE; offset++) {
+      const record = i32[map + offset]!;
+      if (record !== 0 && this.isWarm(page, offset, entries, wasWarm))
+        found.push({ offset, left: this.left(record) });
+    }
+    return found.sort((a, b) => a.left - b.left).map((f) => f.offset);
+  }
+
+  /** First record of the block at an offset of the page; 0 if none starts there. */
+  recordAt({ map }: CodePageView, offset: number): number {
+    return this.memory.i32[(map >> 2) + offset]!;
+  }
+
+  /** Entries left until the block is hot; above `of` its page if it was hot already. */
+  left(record: number): number {
+    return this.memory.i32[(record + RECORD_HEAT) >> 2]!;
+  }
+
+  /** The next entry of the block does not count. */
+  warmLess(record: number): void {
+    this.memory.i32[(record + RECORD_HEAT) >> 2]!++;
+  }
+}

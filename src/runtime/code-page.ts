@@ -1,0 +1,44 @@
+/** What is known of a guest-physical page with predecoded or translated code. */
+
+/** A page as the code cache keeps it. */
+export interface CodePage {
+  readonly pfn: number;
+  /** Address of the code map. */
+  readonly map: number;
+  /** [first, end) of the records of each block. */
+  blocks: number[];
+  /** Pages whose last instruction continues in this one. */
+  dependents: Set<number>;
+  /** Blocks that are entered as regions, by offset. */
+  readonly regions: Map<number, RegionPatch>;
+  /** How often its code was dropped: code that changes often is not worth translating often. */
+  drops: number;
+  /** Called when the page's code is dropped. */
+  readonly onDrop: Set<() => void>;
+}
+
+/** A block that is entered as a region instead. */
+export interface RegionPatch {
+  /** The block's own record and the handler it had; 0 if it has none. Links in the page point at it. */
+  readonly record: number;
+  readonly handler: number;
+  /** The region record that the code map names. */
+  readonly entry: number;
+  /** The region. */
+  readonly owner: number;
+}
+
+/** A page as those see it that translate its code. */
+export type CodePageView = Pick<CodePage, 'pfn' | 'map' | 'onDrop' | 'drops'>;
+
+/** A page's decoded blocks, those that are entered as regions left out. */
+export interface PageDescription {
+  readonly blocks: readonly {
+    readonly offset: number;
+    readonly instructions: number;
+    /** Entries left until it is hot; above `heat` if it was hot already. */
+    readonly countdown: number;
+  }[];
+  readonly heat: number;
+  readonly drops: number;
+}
