@@ -5,37 +5,25 @@
 import * as S from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
 import type { CpuState } from '../runtime/cpu.js';
-import {
-  BadPageTable,
-  describeBadPageTable,
-  type Engine,
-  ROUGH_BUDGET,
-  SERVED,
-  type Served,
-} from '../runtime/engine.js';
+import { BadPageTable, type Engine, ROUGH_BUDGET, SERVED, type Served } from '../runtime/engine.js';
 import { BadPhysicalAddress } from '../runtime/guest-memory.js';
 import type { GuestAbi } from './abi/abi.js';
 import { detectAbi } from './abi/detect.js';
 import { LINUX_3_10 } from './abi/linux-3.10.js';
 import { TSC_KHZ, type Clock } from './clock.js';
+import { hostCounters } from './counters.js';
 import { cpuidPolicy, type CpuFeature } from './cpuid.js';
 import { Deadlines } from './deadlines.js';
 import { GuestDeath, hex } from './death.js';
-import { emulate, type Ports } from './emulate.js';
+import type { Ports } from './emulate.js';
+import { Exits } from './exits.js';
 import { Hypercalls } from './hypercalls.js';
 import { buildInitialPageTables } from './initial-page-tables.js';
-import {
-  HYPERCALL_VECTOR,
-  InterruptsAndTraps,
-  IRQS,
-  TIMER_IRQ,
-  VECTOR_GP,
-  VECTOR_PF,
-  VECTOR_UD,
-} from './interrupts-and-traps.js';
+import { setInitialState } from './initial-state.js';
+import { InterruptsAndTraps, IRQS, TIMER_IRQ, VECTOR_PF } from './interrupts-and-traps.js';
 import { LguestData } from './lguest-data.js';
 import { PageTables } from './page-tables.js';
-import { GUEST_PL, Segments } from './segments.js';
+import { Segments } from './segments.js';
 
 export interface HostOptions {
   readonly engine: Engine;
@@ -88,16 +76,6 @@ const SERVED_BETWEEN_LOOKS = 16;
 /** Traps and hypercalls in a row without a finished instruction, after which `run` returns all the same. */
 const MOST_TURNS_WITHOUT_PROGRESS = 4096;
 
-/** CR0 as a guest that asks natively sees it: PG AM WP NE ET MP PE (Intel SDM vol. 3, 2.5). */
-const CR0 = 0x80050033;
-/** Where descriptor tables seem to stand: in the part of the virtual space that guests must not use. */
-const REPORTED_TABLES = 0xfffde000;
-const IDT_REPORTED_LIMIT = 256 * 8 - 1;
-const TSS_SELECTOR = 16 << 3;
-/** x87 and SSE control as after fninit and reset. */
-const FPU_CONTROL = 0x37f;
-const MXCSR = 0x1f80;
-
 export class Host {
   readonly engine: Engine;
   readonly clock: Clock;
@@ -117,14 +95,12 @@ export class Host {
   /** Instruction count at which deadlines are to be looked at; recomputed when `deadlinesChanged`. */
   private lookAtClock = Infinity;
   private deadlinesChanged = true;
-  private emulated = 0;
   /** Hypercalls and traps served inside the engine's run in progress, and the instruction count of the last one. */
   private servedInside = 0;
   private servedAt = -1;
   /** A device was told something: it may have taken its time. */
   private deviceWorked = false;
-  /** How often the engine left for each reason (LEAVE). */
-  private readonly exits = new Float64Array(Object.keys(LEAVE).length);
+  private readonly exits: Exits;
   private readonly haltedEvent: { kind: 'halted'; until: number | undefined } = {
     kind: 'halted',
     until: undefined,
@@ -139,11 +115,17 @@ export class Host {
     this.pageTables = new PageTables(this.engine, options.pae);
     this.traps = new InterruptsAndTraps(this.engine, this.segments, this.clock);
     this.hypercalls = new Hypercalls(this);
+    this.exits = new Exits(this);
     this.engine.clock = (instructions) => this.clock.tsc(instructions);
     this.engine.cpuid = cpuidPolicy(options.cpuFeatures);
     // Time is not counted in instructions.
     this.engine.roughBudgets = this.clock.kind === 'realtime';
     if (options.directTraps !== false) this.engine.serve = (reason) => this.serveInside(reason);
+  }
+
+  /** The guest's ABI as far as it is known: it was said to have it, or LGUEST_INIT has told. */
+  get knownAbi(): GuestAbi | undefined {
+    return this.guestAbi;
   }
 
   /** The guest's ABI; before LGUEST_INIT the one it was said to have, or the reference row. */
@@ -167,18 +149,7 @@ export class Host {
    * @throws RangeError if there is no room for those.
    */
   start(entry: number, initrdBytes = 0): void {
-    const { cpu } = this;
-    for (let slot = 0; slot < S.CPU_STATE_BYTES; slot += 4) cpu.set(slot, 0);
-    cpu.eflags = S.F_IF | 2;
-    cpu.eip = entry >>> 0;
-    cpu.set(S.INTERRUPT_SHADOW, 0xffffffff);
-    cpu.set(S.GDT_REPORTED_BASE, REPORTED_TABLES);
-    cpu.set(S.IDT_REPORTED_BASE, REPORTED_TABLES + 0x1000);
-    cpu.set(S.IDT_REPORTED_LIMIT, IDT_REPORTED_LIMIT);
-    cpu.set(S.TR_SELECTOR, TSS_SELECTOR);
-    cpu.set(S.CR0_REPORTED, CR0);
-    cpu.set(S.FPU_CONTROL, FPU_CONTROL);
-    cpu.set(S.MXCSR, MXCSR);
+    setInitialState(this.cpu, entry);
     this.engine.mmu.setLinear();
     const { start } = this.abi;
     if (start !== 'linear') {
@@ -292,7 +263,7 @@ export class Host {
       if (this.options.directTraps !== false) traps.allowDirectTraps();
       this.servedInside = 0;
       const reason = engine.run(budget);
-      this.exits[reason]!++;
+      this.exits.count(reason);
       // A run that ended early took as long as it took: an estimate of instructions is not good for it.
       if (realtime && engine.instructions < this.lookAtClock) this.lookIfDue(engine.instructions);
       if (reason === LEAVE.budget) continue;
@@ -300,7 +271,7 @@ export class Host {
         this.attention = false;
         return ATTENTION_EVENT;
       }
-      this.leave(reason);
+      this.exits.serve(reason);
     }
   }
 
@@ -309,7 +280,7 @@ export class Host {
     const { engine, cpu } = this;
     const before = engine.instructions;
     const reason = engine.run(1);
-    this.exits[reason]!++;
+    this.exits.count(reason);
     if (reason === LEAVE.budget || reason === LEAVE.attention) {
       if (reason === LEAVE.attention) this.attention = true;
       if (engine.instructions !== before && cpu.get(S.INTERRUPT_SHADOW) !== cpu.eip) {
@@ -318,7 +289,7 @@ export class Host {
       }
       return;
     }
-    this.leave(reason);
+    this.exits.serve(reason);
   }
 
   /**
@@ -338,7 +309,7 @@ export class Host {
     this.servedInside++;
     this.servedAt = count;
     this.deviceWorked = false;
-    this.leave(reason);
+    this.exits.serve(reason);
     if (this.clock.kind === 'realtime' && this.servedInside % SERVED_BETWEEN_LOOKS === 0)
       this.lookIfDue(engine.instructions);
     if (
@@ -353,79 +324,6 @@ export class Host {
     traps.look();
     traps.allowDirectTraps();
     return SERVED.goOn;
-  }
-
-  /** Serves what the engine stopped for. Interrupts are looked at afterwards. */
-  private leave(reason: number): void {
-    const { engine, cpu, traps } = this;
-    traps.lookNow = true;
-    switch (reason) {
-      case LEAVE.fault:
-        this.fault(cpu.get(S.EXIT_DETAIL), cpu.get(S.EXIT_ERROR));
-        return;
-      case LEAVE.int: {
-        const vector = cpu.get(S.EXIT_DETAIL) & 0xff;
-        if (vector === HYPERCALL_VECTOR) {
-          if (traps.mayMakeHypercall()) this.hypercall();
-        } else if (traps.softwareInterrupt(vector, cpu.get(S.EXIT_NEXT))) {
-          engine.instructions++;
-        }
-        return;
-      }
-      case LEAVE.trap:
-        if (traps.softwareInterrupt(cpu.get(S.EXIT_DETAIL) & 0xff, cpu.get(S.EXIT_NEXT)))
-          engine.instructions++;
-        return;
-      case LEAVE.icebp:
-        cpu.eip = cpu.get(S.EXIT_NEXT);
-        engine.instructions++;
-        traps.deliverDebugTrap(false);
-        return;
-      case LEAVE.vmcall:
-        if (cpu.get(S.CPL) === GUEST_PL && (this.guestAbi === undefined || this.guestAbi.vmcall)) {
-          this.hypercall();
-        } else {
-          traps.deliverTrap(VECTOR_UD, 0);
-        }
-        return;
-      case LEAVE.debugRegister: {
-        const detail = cpu.get(S.EXIT_DETAIL);
-        // Writes have no effect: breakpoints would be the Host's.
-        if (detail >>> 8 === 0) cpu.setReg(detail & 7, traps.readDebugRegister((detail >>> 4) & 7));
-        cpu.eip = cpu.get(S.EXIT_NEXT);
-        engine.instructions++;
-        return;
-      }
-      case LEAVE.badPageTable:
-        throw new GuestDeath(
-          describeBadPageTable(cpu.get(S.EXIT_DETAIL), cpu.get(S.EXIT_ERROR), engine.mmu.root < 0),
-          cpu.eip,
-        );
-      default:
-        throw new Error(`the engine stopped for the unknown reason ${reason} at eip ${hex(cpu.eip)}`);
-    }
-  }
-
-  private fault(vector: number, errorCode: number): void {
-    if (vector === VECTOR_PF) {
-      this.traps.deliverPageFault(this.cpu.get(S.FAULT_ADDRESS), errorCode);
-    } else if (
-      vector === VECTOR_GP &&
-      errorCode === 0 &&
-      emulate(this.engine, this.abi, this.options.ports)
-    ) {
-      this.engine.instructions++;
-      this.emulated++;
-    } else {
-      this.traps.deliverTrap(vector, errorCode);
-    }
-  }
-
-  private hypercall(): void {
-    const next = this.cpu.get(S.EXIT_NEXT);
-    this.hypercalls.execute();
-    this.cpu.eip = next;
-    this.engine.instructions++;
   }
 
   private lookIfDue(count: number): void {
@@ -496,30 +394,6 @@ export class Host {
 
   /** Counters for `--stats`, by name; only what is not 0. */
   counters(): Record<string, number> {
-    const result: Record<string, number> = {};
-    const put = (name: string, value: number): void => {
-      if (value !== 0) result[name] = value;
-    };
-    const { hypercalls, traps } = this;
-    hypercalls.direct.forEach((value, number) => put(`hypercall ${this.hypercallName(number)}`, value));
-    hypercalls.ring.forEach((value, number) => put(`ring hypercall ${this.hypercallName(number)}`, value));
-    const direct = this.engine.directTraps();
-    traps.trapsDelivered.forEach((value, vector) => {
-      const more =
-        vector === VECTOR_PF
-          ? direct.pageFaults
-          : vector === this.guestData?.syscallVector
-            ? direct.systemCalls
-            : 0;
-      put(`trap ${vector}`, value + more);
-    });
-    traps.irqsDelivered.forEach((value, irq) => put(`interrupt ${irq}`, value));
-    put('emulated instructions', this.emulated);
-    for (const [name, reason] of Object.entries(LEAVE)) put(`exit ${name}`, this.exits[reason]!);
-    return result;
-  }
-
-  private hypercallName(number: number): string {
-    return this.abi.hypercalls[number] ?? String(number);
+    return { ...hostCounters(this), ...this.exits.counters() };
   }
 }
