@@ -8,7 +8,8 @@ import type { EngineKind } from '../runtime/create-engine.js';
 import type { Engine } from '../runtime/engine.js';
 import { ExitJournal, memoryIsSame, stateDifferences } from '../runtime/lockstep.js';
 import { FileDisk, MemoryDisk, type Disk } from './disk.js';
-import { Machine, type DiskOption, type MachineExit, type MachineOptions } from './machine.js';
+import { Machine, type MachineExit } from './machine.js';
+import type { DiskOption, MachineOptions } from './machine-options.js';
 import { OverlayDisk } from './overlay-disk.js';
 
 /** Guest instructions between two comparisons of memory. */

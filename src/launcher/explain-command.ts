@@ -4,7 +4,8 @@ import { InterpreterEngine } from '../runtime/interpreter-engine.js';
 import { parseCount } from './compare-command.js';
 import { UserError } from './errors.js';
 import { explain, parsePlaces } from './explain.js';
-import type { Machine, MachineOptions } from './machine.js';
+import type { Machine } from './machine.js';
+import type { MachineOptions } from './machine-options.js';
 import type { CommandForm, LaunchOptions } from './options.js';
 
 const EXPLAINING = 'Explanation:';

@@ -2,7 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { DEFAULT_ENGINE, ENGINE_KINDS, type EngineKind } from '../runtime/engine-kind.js';
 import { EXIT_STATUS, UserError } from './errors.js';
-import type { DiskOption } from './machine.js';
+import type { DiskOption } from './machine-options.js';
 import type { Unpack } from './load-bzimage.js';
 import { MOST_MEBIBYTES, LEAST_MEBIBYTES, parseMebibytes, parseSeed, parseTime } from './parse.js';
 
