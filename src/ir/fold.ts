@@ -3,37 +3,29 @@
  * (a number unknown until the form is instantiated) is an opaque value like any other.
  *
  * Canonical shapes the rules lead to: constants on the right of commutative ops, `x - c` as `x + -c`,
- * comparisons with zero as `eqz`, no mask that changes nothing.
+ * comparisons with zero as `eqz`, no mask that changes nothing. The rules of comparisons stand in `fold-comparisons.ts`,
+ * what they ask of values in `known-values.ts`.
  */
 import type { Builder } from './builder.js';
-import type { Op, Value } from './ir.js';
+import { compare, equal, eqz, select } from './fold-comparisons.js';
+import type { Value } from './ir.js';
+import {
+  const32Of,
+  isConstant,
+  isOne,
+  isOnes,
+  isZero,
+  ONES64,
+  possibleBits,
+  scalarOf,
+} from './known-values.js';
 import { OPS, type OpName } from './ops.js';
 import { SCALAR, type Scalar } from './semantics.js';
 
-type Rule = (b: Builder, args: readonly Value[]) => Value | undefined;
+/** What an op with these arguments may be replaced with; undefined if there is nothing better. May emit ops. */
+export type Rule = (b: Builder, args: readonly Value[]) => Value | undefined;
 
-const ONES64 = 0xffff_ffff_ffff_ffffn;
 const INT64_MIN = 1n << 63n;
-
-function scalarOf(op: Op): Scalar | undefined {
-  return op.name === 'i32.const' || op.name === 'i64.const' ? (op.imm as Scalar) : undefined;
-}
-/** The int32 if `v` is an i32 constant. */
-function const32Of(b: Builder, v: Value): number | undefined {
-  const op = b.ops[v]!;
-  return op.name === 'i32.const' ? (op.imm as number) : undefined;
-}
-function isConstant(b: Builder, v: Value): boolean {
-  const { name } = b.ops[v]!;
-  return name === 'i32.const' || name === 'i64.const';
-}
-function is(b: Builder, v: Value, n32: number, n64: bigint): boolean {
-  const op = b.ops[v]!;
-  return op.name === 'i32.const' ? op.imm === n32 : op.name === 'i64.const' && op.imm === n64;
-}
-const isZero = (b: Builder, v: Value): boolean => is(b, v, 0, 0n);
-const isOne = (b: Builder, v: Value): boolean => is(b, v, 1, 1n);
-const isOnes = (b: Builder, v: Value): boolean => is(b, v, -1, ONES64);
 
 /** Division of these constants traps, so it must stay as it is. */
 function traps(name: OpName, divisor: Scalar, dividend: Scalar): boolean {
@@ -53,65 +45,6 @@ function traps(name: OpName, divisor: Scalar, dividend: Scalar): boolean {
     default:
       return false;
   }
-}
-
-/** Bits that can be set in the results of ops that yield small numbers. */
-const RESULT_BITS: { readonly [K in OpName]?: number } = {
-  get8: 0xff,
-  ld8: 0xff,
-  peek8: 0xff,
-  get16: 0xffff,
-  ld16: 0xffff,
-  peek16: 0xffff,
-  'i32.eqz': 1,
-  'i32.eq': 1,
-  'i32.ne': 1,
-  'i32.lt_u': 1,
-  'i32.lt_s': 1,
-  'i32.le_u': 1,
-  'i32.le_s': 1,
-  'i64.eqz': 1,
-  'i64.eq': 1,
-  'i64.ne': 1,
-  'i64.lt_u': 1,
-  'i64.lt_s': 1,
-  'i64.le_u': 1,
-  'i64.le_s': 1,
-  'i32.clz': 63,
-  'i32.ctz': 63,
-  'i32.popcnt': 63,
-};
-
-/** A mask (int32) that contains every bit that can be set in the i32 value `v`. */
-export function possibleBits(b: Builder, v: Value, depth = 4): number {
-  const op = b.ops[v]!;
-  if (op.name === 'i32.const') return op.imm as number;
-  const known = RESULT_BITS[op.name];
-  if (known !== undefined) return known;
-  if (depth === 0) return -1;
-  switch (op.name) {
-    case 'i32.and':
-      return possibleBits(b, op.args[0]!, depth - 1) & possibleBits(b, op.args[1]!, depth - 1);
-    case 'i32.or':
-    case 'i32.xor':
-      return possibleBits(b, op.args[0]!, depth - 1) | possibleBits(b, op.args[1]!, depth - 1);
-    case 'i32.select':
-      return possibleBits(b, op.args[1]!, depth - 1) | possibleBits(b, op.args[2]!, depth - 1);
-    case 'i32.shl': {
-      const count = const32Of(b, op.args[1]!);
-      return count === undefined ? -1 : possibleBits(b, op.args[0]!, depth - 1) << count;
-    }
-    case 'i32.shr_u': {
-      const count = const32Of(b, op.args[1]!);
-      return count === undefined ? -1 : possibleBits(b, op.args[0]!, depth - 1) >>> count;
-    }
-    default:
-      return -1;
-  }
-}
-
-function isBoolean(b: Builder, v: Value): boolean {
-  return (possibleBits(b, v) & ~1) === 0;
 }
 
 /** (x op c1) op c2 = x op (c1 op c2), and the constant to the right. */
@@ -178,63 +111,6 @@ function shift(name: OpName): Rule {
   };
 }
 
-/** The comparison that is true where this one is false, with `swap` of its operands. */
-const INVERSE: { readonly [K in OpName]?: { readonly name: OpName; readonly swap: boolean } } = {
-  'i32.eq': { name: 'i32.ne', swap: false },
-  'i32.ne': { name: 'i32.eq', swap: false },
-  'i32.lt_u': { name: 'i32.le_u', swap: true },
-  'i32.lt_s': { name: 'i32.le_s', swap: true },
-  'i32.le_u': { name: 'i32.lt_u', swap: true },
-  'i32.le_s': { name: 'i32.lt_s', swap: true },
-  'i64.eq': { name: 'i64.ne', swap: false },
-  'i64.ne': { name: 'i64.eq', swap: false },
-  'i64.lt_u': { name: 'i64.le_u', swap: true },
-  'i64.lt_s': { name: 'i64.le_s', swap: true },
-  'i64.le_u': { name: 'i64.lt_u', swap: true },
-  'i64.le_s': { name: 'i64.lt_s', swap: true },
-};
-
-function equal(type: 'i32' | 'i64', negated: boolean): Rule {
-  const name: OpName = `${type}.${negated ? 'ne' : 'eq'}`;
-  const zero: OpName = `${type}.eqz`;
-  return (b, args) => {
-    const [x, y] = args as [Value, Value];
-    if (x === y) return b.const32(negated ? 0 : 1);
-    if (isConstant(b, x)) return b.pure(name, y, x);
-    if (isZero(b, y)) {
-      if (!negated) return b.pure(zero, x);
-      return type === 'i32' && isBoolean(b, x) ? x : undefined;
-    }
-    if (type === 'i32' && isConstant(b, y)) {
-      const c = const32Of(b, y)!;
-      const bits = possibleBits(b, x);
-      if ((c & ~bits) !== 0) return b.const32(negated ? 1 : 0);
-      if (c === 1 && (bits & ~1) === 0) return negated ? b.pure('i32.eqz', x) : x;
-    }
-    return undefined;
-  };
-}
-
-function compare(type: 'i32' | 'i64', orEqual: boolean, signed: boolean): Rule {
-  return (b, args) => {
-    const [x, y] = args as [Value, Value];
-    if (x === y) return b.const32(orEqual ? 1 : 0);
-    if (signed) return undefined;
-    if (isZero(b, y)) return orEqual ? b.pure(`${type}.eqz`, x) : b.const32(0);
-    if (isZero(b, x)) return orEqual ? b.const32(1) : b.pure(`${type}.ne`, y, x);
-    if (isOnes(b, y) && orEqual) return b.const32(1);
-    if (isOne(b, y) && !orEqual) return b.pure(`${type}.eqz`, x);
-    if (type === 'i32') {
-      const c = const32Of(b, y);
-      if (c !== undefined) {
-        const most = possibleBits(b, x) >>> 0;
-        if (most < c >>> 0 || (orEqual && most === c >>> 0)) return b.const32(1);
-      }
-    }
-    return undefined;
-  };
-}
-
 function divide(remainder: boolean): Rule {
   return (b, args) => {
     const [x, y] = args as [Value, Value];
@@ -254,54 +130,6 @@ function extendSign(name: 'i32.ext8_s' | 'i32.ext16_s', mask: number): Rule {
       if (c !== undefined && (c & mask) === mask) return b.pure(name, op.args[0]!);
     }
     return (possibleBits(b, x) & ~(mask >>> 1)) === 0 ? x : undefined;
-  };
-}
-
-function eqz(type: 'i32' | 'i64'): Rule {
-  return (b, args) => {
-    const x = args[0]!;
-    const op = b.ops[x]!;
-    const inverse = INVERSE[op.name];
-    if (inverse) {
-      const [p, q] = op.args as [Value, Value];
-      return inverse.swap ? b.pure(inverse.name, q, p) : b.pure(inverse.name, p, q);
-    }
-    switch (op.name) {
-      case 'i32.eqz':
-        return isBoolean(b, op.args[0]!) ? op.args[0] : undefined;
-      case 'i64.extend_i32_s':
-      case 'i64.extend_i32_u':
-        return b.pure('i32.eqz', op.args[0]!);
-      case 'i32.sub':
-      case 'i64.sub':
-      case 'i32.xor':
-      case 'i64.xor':
-        return b.pure(`${type}.eq`, op.args[0]!, op.args[1]!);
-      case 'i32.add': {
-        const c = const32Of(b, op.args[1]!);
-        return c === undefined ? undefined : b.pure('i32.eq', op.args[0]!, b.const32(-c));
-      }
-      default:
-        return undefined;
-    }
-  };
-}
-
-function select(type: 'i32' | 'i64'): Rule {
-  const name: OpName = `${type}.select`;
-  return (b, args) => {
-    const [condition, x, y] = args as [Value, Value, Value];
-    const c = const32Of(b, condition);
-    if (c !== undefined) return c !== 0 ? x : y;
-    if (x === y) return x;
-    const op = b.ops[condition]!;
-    if (op.name === 'i32.eqz') return b.pure(name, op.args[0]!, y, x);
-    if (op.name === 'i32.ne' && isZero(b, op.args[1]!)) return b.pure(name, op.args[0]!, x, y);
-    if (type === 'i32') {
-      if (isOne(b, x) && isZero(b, y) && isBoolean(b, condition)) return condition;
-      if (isZero(b, x) && isOne(b, y)) return b.pure('i32.eqz', condition);
-    }
-    return undefined;
   };
 }
 
