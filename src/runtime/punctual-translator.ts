@@ -7,8 +7,8 @@ import { BUSY, MAX_PENDING, type TranslationService } from './background.js';
 import type { WorkerReply } from './translation-worker.js';
 import type { TranslationRequest } from './translator.js';
 
-/** Guest instructions from request to hand-over: some milliseconds' worth, which is what a translation takes. */
-export const TRANSLATION_DELAY = 1_000_000;
+/** Guest instructions from request to hand-over: about as many as run while a region is translated and optimised. */
+export const TRANSLATION_DELAY = 4_000_000;
 
 interface Pending {
   /** Instruction count at which it is handed out. */
