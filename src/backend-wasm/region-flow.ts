@@ -10,6 +10,7 @@ import type { FunctionTraits } from './function-traits.js';
 import * as L from './memory-layout.js';
 import * as R from './region-locals.js';
 import { charge, type Edges, type RegionBlock, RegionTarget } from './region-target.js';
+import { returnPoints } from './return-points.js';
 import { isIrreducible, type Structure, structure } from './structure.js';
 
 const PAGE = 4096;
@@ -62,6 +63,7 @@ export class RegionFlow {
   private readonly fuelPlan: FuelPlan;
   private readonly entryOf = new Map<number, number>();
   private readonly charges: readonly boolean[];
+  private readonly returnPoints: ReadonlyMap<number, readonly number[]>;
 
   constructor(
     private readonly e: Emitter,
@@ -75,7 +77,9 @@ export class RegionFlow {
     private readonly missing: ReadonlySet<number>,
   ) {
     this.numberAt = new Map(blocks.map((b, i) => [b.start, i]));
-    const edges = blocks.map((b) => successorsOf(b, this.numberAt).map((n) => n + 1));
+    const follows = blocks.map((b) => successorsOf(b, this.numberAt));
+    this.returnPoints = returnPoints(blocks, follows);
+    const edges = follows.map((numbers) => numbers.map((n) => n + 1));
     // Back edges into loops with several entries go through the dispatcher, which makes their targets entries, which
     // may make more such edges.
     const all = [...entries];
@@ -171,6 +175,7 @@ export class RegionFlow {
     const edges: Edges = {
       go: (place, left) => this.edge(node, place, left),
       isInline: (place) => this.isInline(node, place),
+      returns: () => this.returns(node),
     };
     const target = new RegionTarget(e, block, this.use, edges, pending, this.missing);
     const { ir } = block;
@@ -210,6 +215,22 @@ export class RegionFlow {
     }
     if (this.isMerge(to)) return [...out, e.br(`B${to}`)];
     return [...out, ...this.tree(to, inline ? uncharged : 0)];
+  }
+
+  /** Goes to where a return's target, in EIP, is one of those behind its function's calls, and can be paid. */
+  private returns(node: number): Expr[] {
+    const { e } = this;
+    const eip = (): Expr => e.getLocal(R.EIP, 'i32');
+    const out: Expr[] = [];
+    for (const place of this.returnPoints.get(node - 1) ?? []) {
+      const block = this.numberAt.get(place)!;
+      const entry = this.entryOf.get(block);
+      if (entry === undefined) continue;
+      const paid = e.pure('i32.le_u', [e.i32(this.fuelPlan.need[block + 1]!), e.getLocal(R.FUEL, 'i32')]);
+      const there = e.and(e.eq(eip(), this.eipOf(place)), paid);
+      out.push(e.if(there, e.block(null, [e.setLocal(R.ENTRY, e.i32(entry)), e.br('again')])));
+    }
+    return out;
   }
 
   /** Leaves for a place unless its page is the one that was translated. */

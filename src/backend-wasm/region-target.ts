@@ -16,6 +16,8 @@ export interface RegionBlock {
   /** Its IR; marks tell the instructions. */
   readonly ir: Block;
   readonly instructions: number;
+  /** The place that it calls, if it ends in a direct call. */
+  readonly calls?: number;
 }
 
 /** Code that goes from a block's end to a place. `uncharged`: instructions executed that FUEL does not know of. */
@@ -23,6 +25,8 @@ export interface Edges {
   go(place: number, uncharged: number): Expr[];
   /** Whether the code at the place follows at once, so that what is uncharged can be left to it. */
   isInline(place: number): boolean;
+  /** For a return whose target is in EIP: goes on where it is likely to go, without looking it up. */
+  returns(): Expr[];
 }
 
 /** Takes instructions from the fuel. */
@@ -226,7 +230,9 @@ export class RegionTarget implements Target {
         e.br('indirect'),
       );
     } else {
-      out.push(...this.ifChanged(() => this.local(R.EIP), 0), e.br('indirect'));
+      out.push(...this.ifChanged(() => this.local(R.EIP), 0));
+      if (kind === 2) out.push(...this.edges.returns());
+      out.push(e.br('indirect'));
     }
     return out;
   }

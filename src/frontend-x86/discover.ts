@@ -35,6 +35,8 @@ export interface DiscoveredBlock {
   readonly end: number;
   readonly instructions: number;
   readonly ir: Block;
+  /** The place that it calls, if it ends in a direct call. */
+  readonly calls?: number;
 }
 
 export interface Discovery {
@@ -204,15 +206,17 @@ function liftBlock(
   const b = new Builder();
   let place = start;
   let instructions = 0;
+  let calls: number | undefined;
   while (pageOf(place) === delta && instructions < MAX_BLOCK_INSTRUCTIONS) {
     const insn = decodeIn(page, place);
     if (insn === undefined) break;
     b.mark(place - start, insn.length);
     lift(b, insn);
     instructions++;
+    if (insn.op === 'call') calls = directTarget(insn, place);
     place += insn.length;
     if (endsBlock(insn) || leaders.has(place)) break;
   }
   if (instructions === 0) return undefined;
-  return { start, end: place, instructions, ir: passes(b.block()) };
+  return { start, end: place, instructions, ir: passes(b.block()), ...(calls !== undefined && { calls }) };
 }
