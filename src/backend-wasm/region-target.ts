@@ -6,6 +6,7 @@ import type { Target } from './target.js';
 import type { FunctionTraits } from './function-traits.js';
 import * as L from './memory-layout.js';
 import { RETURNS } from './record.js';
+import { RETURN } from './return-points.js';
 import * as R from './region-locals.js';
 
 /** A basic block of a region. Places are bytes from the start of the region's first page. */
@@ -231,7 +232,7 @@ export class RegionTarget implements Target {
       );
     } else {
       out.push(...this.ifChanged(() => this.local(R.EIP), 0));
-      if (kind === 2) out.push(...this.edges.returns());
+      if (kind === RETURN) out.push(...this.edges.returns());
       out.push(e.br('indirect'));
     }
     return out;

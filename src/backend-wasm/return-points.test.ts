@@ -1,9 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { Builder } from '../ir/builder.js';
 import type { RegionBlock } from './region-target.js';
-import { returnPoints } from './return-points.js';
+import { RETURN, returnPoints } from './return-points.js';
 
-const RETURN = 2;
 const COMPUTED_CALL = 1;
 
 /** A block that falls through, calls, or jumps to a computed place. */

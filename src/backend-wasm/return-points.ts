@@ -8,7 +8,7 @@ import type { RegionBlock } from './region-target.js';
 /** More places than this are looked up. */
 const MOST_PLACES = 3;
 /** What `jump` has as its kind for returns. */
-const RETURN = 2;
+export const RETURN = 2;
 const PAGE = 4096;
 
 function isReturn({ ir }: RegionBlock): boolean {
