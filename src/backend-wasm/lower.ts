@@ -1,6 +1,6 @@
 /**
  * Lowers IR to Wasm. One lowering serves the interpreter's handlers, the translator's regions and IR functions; what
- * differs (where state lives, how control leaves) comes from a `Target`.
+ * differs (where state lives, how control leaves) comes from a `Target`. Memory accesses stand in `lower-accesses.ts`.
  */
 import { OPS, type Type } from '../ir/ops.js';
 import {
@@ -15,35 +15,20 @@ import {
 import { EXIT_DETAIL, EXIT_ERROR, EXIT_REASON } from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
 import type { Emitter, Expr, Locals } from './binaryen.js';
-import type { AccessGroup, GroupMember } from './access-groups.js';
+import type { GroupMember } from './access-groups.js';
 import { type FunctionTraits, NO_TRAITS } from './function-traits.js';
-import { SLOW_PATH, TLB_ENTRIES } from './memory-layout.js';
+import { AccessLowering, type BlockInProgress } from './lower-accesses.js';
+import { SLOW_PATH } from './memory-layout.js';
 import type { Target } from './target.js';
 import { widthOf } from './width.js';
-
-/** A group's address in control memory, that of its lowest byte; `maybe`: the local holds 0 if its page was not found. */
-interface GroupCheck {
-  readonly local: number;
-  readonly maybe: boolean;
-}
-
-/** How an access reaches its bytes. */
-interface Access {
-  /** Whether the TLB does not have the page; undefined if it is known to have it. */
-  readonly miss: Expr | undefined;
-  readonly host: Expr;
-  readonly offset: number;
-  readonly address: () => Expr;
-}
 
 /** Effects that an instruction which is given up would have to undo. */
 const CHANGES = new Set(['put', 'poke', 'store', 'call', 'env']);
 
 const NO_GROUPS: ReadonlyMap<number, GroupMember> = new Map();
 
-const TLB_INDEX_MASK = (TLB_ENTRIES - 1) << 4;
 /** Lowers one block (or function body) into statements. */
-export class Lowering {
+export class Lowering implements BlockInProgress {
   private readonly ops: readonly Op[];
   private readonly vars: readonly Type[];
   private readonly marks: readonly Mark[];
@@ -54,8 +39,7 @@ export class Lowering {
   private readonly varLocals: number[] = [];
   private readonly taken: number[] = [];
   private labels = 0;
-  /** What is known of a group behind its check. */
-  private readonly groupChecks = new Map<AccessGroup, GroupCheck>();
+  private readonly accesses: AccessLowering;
   /** Whether the current instruction can still be given up: it has changed nothing. */
   private untouched = true;
   /** Loops around the current op: what stands in front of it may stand behind it too. */
@@ -71,8 +55,9 @@ export class Lowering {
     /** Locals that already hold the first variables (function parameters). */
     parameterCount = 0,
     /** Accesses that share a check, by op index. */
-    private readonly groups: ReadonlyMap<number, GroupMember> = NO_GROUPS,
+    groups: ReadonlyMap<number, GroupMember> = NO_GROUPS,
   ) {
+    this.accesses = new AccessLowering(e, target, this, groups);
     this.ops = block.ops;
     this.vars = block.vars;
     this.marks = block.marks;
@@ -93,7 +78,7 @@ export class Lowering {
     return out;
   }
 
-  private take(type: Type): number {
+  take(type: Type): number {
     const local = this.locals.take(type);
     this.taken.push(local);
     return local;
@@ -167,8 +152,19 @@ export class Lowering {
     if (CHANGES.has(effect)) this.untouched = false;
   }
 
-  /** The value of an op as an expression. */
-  private value(v: Value): Expr {
+  local(v: Value, out: Expr[]): number {
+    const local = this.localOf[v]!;
+    if (local >= 0) return local;
+    const fresh = this.take(this.ops[v]!.type as Type);
+    out.push(this.e.setLocal(fresh, this.value(v)));
+    return fresh;
+  }
+
+  canGiveUp(): boolean {
+    return this.untouched && this.loops === 0;
+  }
+
+  value(v: Value): Expr {
     const op = this.ops[v]!;
     const local = this.localOf[v]!;
     if (local >= 0) return this.e.getLocal(local, op.type as Type);
@@ -206,7 +202,7 @@ export class Lowering {
       case 'direct': {
         const address = this.value(op.args[0]!);
         const local = this.take('i32');
-        const entry = this.tlbEntry(e.teeLocal(local, address, 'i32'));
+        const entry = this.accesses.tlbEntry(e.teeLocal(local, address, 'i32'));
         return e.add(e.load(32, entry, 8), e.getLocal(local, 'i32'));
       }
       default:
@@ -215,37 +211,6 @@ export class Lowering {
           op.args.map((a) => this.value(a)),
         );
     }
-  }
-
-  private tlbEntry(address: Expr): Expr {
-    const { e, target } = this;
-    const index = e.and(e.shru(address, e.i32(8)), e.i32(TLB_INDEX_MASK));
-    return e.add(index, target.tlb());
-  }
-
-  private faultCheck(): Expr {
-    const { e } = this;
-    return e.if(e.load(32, e.i32(0), EXIT_REASON), this.target.fault());
-  }
-
-  /** A local that holds the address operand, so that it can be used more than once. */
-  private addressLocal(v: Value, out: Expr[]): number {
-    const local = this.localOf[v]!;
-    if (local >= 0) return local;
-    const fresh = this.take('i32');
-    out.push(this.e.setLocal(fresh, this.value(v)));
-    return fresh;
-  }
-
-  /** `tag == page of the access's last byte`: hits only if the access stays inside the page. */
-  private tlbMiss(address: number, entry: number, tagOffset: number, bytes: number): Expr {
-    const { e } = this;
-    const get = (): Expr => e.getLocal(address, 'i32');
-    const last = bytes === 1 ? get() : e.add(get(), e.i32(bytes - 1));
-    return e.ne(
-      e.load(32, e.teeLocal(entry, this.tlbEntry(get()), 'i32'), tagOffset),
-      e.and(last, e.i32(-4096)),
-    );
   }
 
   private statement(i: Value, op: Op, out: Expr[]): void {
@@ -264,11 +229,11 @@ export class Lowering {
         out.push(e.setLocal(this.varLocals[op.imm as number]!, this.value(op.args[0]!)));
         return;
       case 'load':
-        if (op.name === 'probe') this.probe(op, out);
-        else this.load(i, op, out);
+        if (op.name === 'probe') this.accesses.probe(op, out);
+        else this.localOf[i] = this.accesses.load(i, op, out);
         return;
       case 'store':
-        this.store(i, op, out);
+        this.accesses.store(i, op, out);
         return;
       case 'call':
         this.call(i, op, out);
@@ -320,103 +285,6 @@ export class Lowering {
     }
   }
 
-  /** The way out of an access whose page the TLB does not have, if the instruction can be given up here. */
-  private giveUp(): Expr | undefined {
-    return this.untouched && this.loops === 0 ? this.target.miss() : undefined;
-  }
-
-  /** Makes the check of a group at its first access. */
-  private checkGroup(group: AccessGroup, out: Expr[]): GroupCheck {
-    const { e } = this;
-    const known = this.groupChecks.get(group);
-    if (known !== undefined) return known;
-    const { root, low, span, write } = group;
-    const local = this.take('i32');
-    const entry = this.take('i32');
-    const miss = this.giveUp();
-    const check = { local, maybe: miss === undefined };
-    this.groupChecks.set(group, check);
-    const host = e.add(e.getLocal(local, 'i32'), e.load(32, e.getLocal(entry, 'i32'), 8));
-    out.push(e.setLocal(local, root === undefined ? e.i32(low) : e.add(this.value(root), e.i32(low))));
-    const isMissing = this.tlbMiss(local, entry, write ? 4 : 0, span);
-    if (miss) out.push(e.if(isMissing, miss), e.setLocal(local, host));
-    else out.push(e.if(isMissing, e.setLocal(local, e.i32(0)), e.setLocal(local, host)));
-    return check;
-  }
-
-  private access(i: Value, op: Op, out: Expr[], bytes: number, write: boolean): Access {
-    const { e } = this;
-    const member = this.groups.get(i);
-    if (member) {
-      const { local, maybe } = this.checkGroup(member.group, out);
-      return {
-        miss: maybe ? e.pure('i32.eqz', [e.getLocal(local, 'i32')]) : undefined,
-        host: e.getLocal(local, 'i32'),
-        offset: member.offset,
-        address: () => this.value(op.args[0]!),
-      };
-    }
-    const address = this.addressLocal(op.args[0]!, out);
-    const entry = this.take('i32');
-    return {
-      miss: this.tlbMiss(address, entry, write ? 4 : 0, bytes),
-      host: e.add(e.getLocal(address, 'i32'), e.load(32, e.getLocal(entry, 'i32'), 8)),
-      offset: 0,
-      address: () => e.getLocal(address, 'i32'),
-    };
-  }
-
-  /** `fast` where the TLB has the page, else a way out, or `slow` where there is none. */
-  private guarded(miss: Expr | undefined, fast: Expr, slow: () => Expr[]): Expr[] {
-    const { e } = this;
-    if (miss === undefined) return [fast];
-    const givenUp = this.giveUp();
-    if (givenUp) return [e.if(miss, givenUp), fast];
-    return [e.if(miss, e.block(null, slow()), fast)];
-  }
-
-  private load(i: Value, op: Op, out: Expr[]): void {
-    const { e } = this;
-    const width = widthOf(op.name);
-    const type: Type = width === 64 ? 'i64' : 'i32';
-    const forWrite = op.imm as number;
-    const { miss, host, offset, address } = this.access(i, op, out, width >> 3, forWrite !== 0);
-    const result = this.take(type);
-    const fast = e.setLocal(result, e.load(width, host, offset));
-    const slow = (): Expr[] => [
-      e.setLocal(result, e.call(SLOW_PATH.load[width], [address(), e.i32(forWrite)], type)),
-      this.faultCheck(),
-    ];
-    out.push(...this.guarded(miss, fast, slow));
-    this.localOf[i] = result;
-  }
-
-  private store(i: Value, op: Op, out: Expr[]): void {
-    const { e } = this;
-    const width = widthOf(op.name);
-    const type: Type = width === 64 ? 'i64' : 'i32';
-    const v = op.args[1]!;
-    let value = this.localOf[v]!;
-    if (value < 0) {
-      value = this.take(type);
-      out.push(e.setLocal(value, this.value(v)));
-    }
-    const { miss, host, offset, address } = this.access(i, op, out, width >> 3, true);
-    const fast = e.store(width, host, e.getLocal(value, type), offset);
-    const slow = (): Expr[] => [
-      e.call(SLOW_PATH.store[width], [address(), e.getLocal(value, type)], 'void'),
-      this.faultCheck(),
-      ...this.target.afterSlowStore(),
-    ];
-    out.push(...this.guarded(miss, fast, slow));
-  }
-
-  private probe(op: Op, out: Expr[]): void {
-    const { e } = this;
-    out.push(e.call(SLOW_PATH.probe, [this.value(op.args[0]!), e.i32(op.imm as number)], 'void'));
-    out.push(this.faultCheck());
-  }
-
   private call(i: Value, op: Op, out: Expr[]): void {
     const { e, target } = this;
     const callee = op.imm as CallTarget;
@@ -434,6 +302,6 @@ export class Lowering {
       out.push(e.setLocal(local, call));
     }
     out.push(...target.afterCall(traits));
-    if (callee.faults) out.push(this.faultCheck());
+    if (callee.faults) out.push(this.accesses.faultCheck());
   }
 }

@@ -1,0 +1,172 @@
+/**
+ * Lowers memory accesses: the inline check of the TLB, which accesses may share, and what happens when it fails. An
+ * instruction that has changed nothing yet is given up (`Target.miss`); any other access calls its slow path.
+ */
+import { EXIT_REASON } from '../frontend-x86/cpu-state.js';
+import type { Op, Value } from '../ir/ir.js';
+import type { Type } from '../ir/ops.js';
+import type { AccessGroup, GroupMember } from './access-groups.js';
+import type { Emitter, Expr } from './binaryen.js';
+import { SLOW_PATH, TLB_ENTRIES } from './memory-layout.js';
+import type { Target } from './target.js';
+import { widthOf } from './width.js';
+
+/** The block that the accesses stand in, as it is being lowered. */
+export interface BlockInProgress {
+  /** A local for a temporary. */
+  take(type: Type): number;
+  /** The value of an op as an expression. */
+  value(v: Value): Expr;
+  /** A local that holds the value of an op, so that it can be used more than once. */
+  local(v: Value, out: Expr[]): number;
+  /** Whether the current instruction can still be given up: it has changed nothing. */
+  canGiveUp(): boolean;
+}
+
+/** A group's address in control memory, that of its lowest byte; `maybe`: the local holds 0 if its page was not found. */
+interface GroupCheck {
+  readonly local: number;
+  readonly maybe: boolean;
+}
+
+/** How an access reaches its bytes. */
+interface Access {
+  /** Whether the TLB does not have the page; undefined if it is known to have it. */
+  readonly miss: Expr | undefined;
+  readonly host: Expr;
+  readonly offset: number;
+  readonly address: () => Expr;
+}
+
+const TLB_INDEX_MASK = (TLB_ENTRIES - 1) << 4;
+
+/** Lowers the accesses of one block. */
+export class AccessLowering {
+  /** What is known of a group behind its check. */
+  private readonly groupChecks = new Map<AccessGroup, GroupCheck>();
+
+  constructor(
+    private readonly e: Emitter,
+    private readonly target: Target,
+    private readonly block: BlockInProgress,
+    /** Accesses that share a check, by op index. */
+    private readonly groups: ReadonlyMap<number, GroupMember>,
+  ) {}
+
+  /** Address of the entry of the data TLB for a linear address. */
+  tlbEntry(address: Expr): Expr {
+    const { e, target } = this;
+    const index = e.and(e.shru(address, e.i32(8)), e.i32(TLB_INDEX_MASK));
+    return e.add(index, target.tlb());
+  }
+
+  /** Behind what may have raised a fault. */
+  faultCheck(): Expr {
+    const { e } = this;
+    return e.if(e.load(32, e.i32(0), EXIT_REASON), this.target.fault());
+  }
+
+  /** `tag == page of the access's last byte`: hits only if the access stays inside the page. */
+  private tlbMiss(address: number, entry: number, tagOffset: number, bytes: number): Expr {
+    const { e } = this;
+    const get = (): Expr => e.getLocal(address, 'i32');
+    const last = bytes === 1 ? get() : e.add(get(), e.i32(bytes - 1));
+    return e.ne(
+      e.load(32, e.teeLocal(entry, this.tlbEntry(get()), 'i32'), tagOffset),
+      e.and(last, e.i32(-4096)),
+    );
+  }
+
+  /** The way out of an access whose page the TLB does not have, if the instruction can be given up here. */
+  private giveUp(): Expr | undefined {
+    return this.block.canGiveUp() ? this.target.miss() : undefined;
+  }
+
+  /** Makes the check of a group at its first access. */
+  private checkGroup(group: AccessGroup, out: Expr[]): GroupCheck {
+    const { e } = this;
+    const known = this.groupChecks.get(group);
+    if (known !== undefined) return known;
+    const { root, low, span, write } = group;
+    const local = this.block.take('i32');
+    const entry = this.block.take('i32');
+    const miss = this.giveUp();
+    const check = { local, maybe: miss === undefined };
+    this.groupChecks.set(group, check);
+    const host = e.add(e.getLocal(local, 'i32'), e.load(32, e.getLocal(entry, 'i32'), 8));
+    out.push(e.setLocal(local, root === undefined ? e.i32(low) : e.add(this.block.value(root), e.i32(low))));
+    const isMissing = this.tlbMiss(local, entry, write ? 4 : 0, span);
+    if (miss) out.push(e.if(isMissing, miss), e.setLocal(local, host));
+    else out.push(e.if(isMissing, e.setLocal(local, e.i32(0)), e.setLocal(local, host)));
+    return check;
+  }
+
+  private access(i: Value, op: Op, out: Expr[], bytes: number, write: boolean): Access {
+    const { e } = this;
+    const member = this.groups.get(i);
+    if (member) {
+      const { local, maybe } = this.checkGroup(member.group, out);
+      return {
+        miss: maybe ? e.pure('i32.eqz', [e.getLocal(local, 'i32')]) : undefined,
+        host: e.getLocal(local, 'i32'),
+        offset: member.offset,
+        address: () => this.block.value(op.args[0]!),
+      };
+    }
+    const address = this.block.local(op.args[0]!, out);
+    const entry = this.block.take('i32');
+    return {
+      miss: this.tlbMiss(address, entry, write ? 4 : 0, bytes),
+      host: e.add(e.getLocal(address, 'i32'), e.load(32, e.getLocal(entry, 'i32'), 8)),
+      offset: 0,
+      address: () => e.getLocal(address, 'i32'),
+    };
+  }
+
+  /** `fast` where the TLB has the page, else a way out, or `slow` where there is none. */
+  private guarded(miss: Expr | undefined, fast: Expr, slow: () => Expr[]): Expr[] {
+    const { e } = this;
+    if (miss === undefined) return [fast];
+    const givenUp = this.giveUp();
+    if (givenUp) return [e.if(miss, givenUp), fast];
+    return [e.if(miss, e.block(null, slow()), fast)];
+  }
+
+  /** Lowers a load; returns the local that holds its result. */
+  load(i: Value, op: Op, out: Expr[]): number {
+    const { e } = this;
+    const width = widthOf(op.name);
+    const type: Type = width === 64 ? 'i64' : 'i32';
+    const forWrite = op.imm as number;
+    const { miss, host, offset, address } = this.access(i, op, out, width >> 3, forWrite !== 0);
+    const result = this.block.take(type);
+    const fast = e.setLocal(result, e.load(width, host, offset));
+    const slow = (): Expr[] => [
+      e.setLocal(result, e.call(SLOW_PATH.load[width], [address(), e.i32(forWrite)], type)),
+      this.faultCheck(),
+    ];
+    out.push(...this.guarded(miss, fast, slow));
+    return result;
+  }
+
+  store(i: Value, op: Op, out: Expr[]): void {
+    const { e } = this;
+    const width = widthOf(op.name);
+    const type: Type = width === 64 ? 'i64' : 'i32';
+    const value = this.block.local(op.args[1]!, out);
+    const { miss, host, offset, address } = this.access(i, op, out, width >> 3, true);
+    const fast = e.store(width, host, e.getLocal(value, type), offset);
+    const slow = (): Expr[] => [
+      e.call(SLOW_PATH.store[width], [address(), e.getLocal(value, type)], 'void'),
+      this.faultCheck(),
+      ...this.target.afterSlowStore(),
+    ];
+    out.push(...this.guarded(miss, fast, slow));
+  }
+
+  probe(op: Op, out: Expr[]): void {
+    const { e } = this;
+    out.push(e.call(SLOW_PATH.probe, [this.block.value(op.args[0]!), e.i32(op.imm as number)], 'void'));
+    out.push(this.faultCheck());
+  }
+}
