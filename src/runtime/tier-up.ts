@@ -157,7 +157,7 @@ export class TierUp {
   /** Whether a block that has come to its heat is to be translated now. */
   private isWorthIt(record: number): boolean {
     const { background, heating } = this;
-    if (this.tiers === 'jit') return true;
+    if (this.tiers !== 'auto') return this.tiers === 'jit';
     if (background.full || this.underTranslation.has(record)) return false;
     if (heating === undefined) return true;
     const heat = heating.note(record, this.engine.instructions);

@@ -1,5 +1,6 @@
-/** What `auto` asks its translator for. */
+/** What engines ask their translator for. */
 import { expect, test } from '@jest/globals';
+import { HeldTranslator } from './testing/held-translator.js';
 import { ADD_EAX, CODE, Guest, JMP, RET } from './testing/code-guest.js';
 
 /** Blocks that jump one to the next, the last of which returns. */
@@ -22,4 +23,12 @@ test('while a region is translated none of its blocks is asked for again', () =>
   guest.translations.finish();
   guest.call(20_000);
   expect(guest.engine.counters()['regions entered']).toBeGreaterThan(0);
+});
+
+test('the interpreter asks for nothing, however often a block runs', () => {
+  const translator = new HeldTranslator();
+  const guest = new Guest('interp', { heat: 50, translator });
+  guest.put(CODE, [...ADD_EAX(1), ...RET]);
+  guest.call(1000);
+  expect(translator.held).toEqual([]);
 });
