@@ -64,7 +64,7 @@ export class TierUp {
   private readonly misses = new PairSamples();
   /** Regions that are being translated anew, alone or with others. */
   private readonly remaking = new Set<Region>();
-  /** First records of the blocks that are being translated, each for the region that asked first. */
+  /** First records of the blocks that are being translated; of one in two regions, until the first of them comes. */
   private readonly underTranslation = new Set<number>();
 
   constructor(

@@ -81,7 +81,7 @@ function serve(first: WorkerRequest): void {
   }
 }
 
-// While nobody waits V8 gets to know the translator. An error in that comes again with the first request, and is told there.
+// While nobody waits V8 gets to know the translator. An error in that ends the worker, and whoever polls is told.
 for (let round = 0; round < WARM_UP_ROUNDS; round++) {
   const early = receiveMessageOnPort(port);
   if (early) {
