@@ -21,7 +21,7 @@ import { callRare } from './interpreter-rare-handlers.js';
 import { regionHandler } from './interpreter-regions.js';
 import { exit, fill, left, lookup, refresh, resolve, transfer } from './interpreter-transfers.js';
 import * as L from './memory-layout.js';
-import { CROSS_BYTES, HANDLER, RECORD_HANDLER, RETURNS } from './record.js';
+import { CROSS_BYTES, HANDLER, RECORD_CROSS_MAP, RECORD_HANDLER, RETURNS } from './record.js';
 
 /** Handler of `resume` records. */
 function resumeHandler({ e, refund, recordEip }: RunCode): Expr[] {
@@ -38,7 +38,7 @@ function crossHandler({ e, get, slot, refund, recordEip, executionEntry }: RunCo
     e.if(
       e.pure('i32.or', [
         e.ne(e.load(32, get(ENTRY), L.TLB_DATA_BYTES), get(EIP)),
-        e.ne(e.load(32, get(ENTRY), L.TLB_DATA_BYTES + 4), e.load(32, get(PC), 8)),
+        e.ne(e.load(32, get(ENTRY), L.TLB_DATA_BYTES + 4), e.load(32, get(PC), RECORD_CROSS_MAP)),
       ]),
       e.block(null, [refund(), e.setLocal(EIP, recordEip()), e.br('resolve')]),
     ),

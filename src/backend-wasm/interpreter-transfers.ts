@@ -92,8 +92,8 @@ export function lookup(code: RunCode): Expr[] {
 }
 
 /**
- * The page of the linear address REC is not in the execution TLB: fills it and starts over, or goes on to `resolve`,
- * which stands behind it. At the end of a budget nothing may happen any more.
+ * The page of the linear address REC is not in the execution TLB: fills it and starts over, takes the page fault, or
+ * goes on to `resolve`, which stands behind it. At the end of a budget nothing may happen any more.
  */
 export function fill(code: RunCode): Expr[] {
   const { e, get, slot, setSlot } = code;
@@ -102,10 +102,12 @@ export function fill(code: RunCode): Expr[] {
     setSlot(S.EIP, get(EIP)),
     setSlot(L.FUEL, get(FUEL)),
     setSlot(L.PAGE_BASE, e.sub(get(EIP), pageOffset(code))),
+    e.setLocal(REC, e.call(L.EXECUTION_FILL, [get(REC)], 'i32')),
     e.if(
-      e.call(L.EXECUTION_FILL, [get(REC)], 'i32'),
+      e.eq(get(REC), e.i32(L.FILL_DONE)),
       e.block(null, startAt(code, e.sub(slot(S.EIP), slot(L.PAGE_BASE)))),
     ),
+    e.br('left', e.eq(get(REC), e.i32(L.FILL_FAULTED))),
     e.setLocal(FUEL, slot(L.FUEL)),
     e.setLocal(EIP, slot(S.EIP)),
   ];

@@ -147,8 +147,12 @@ export const SLOW_PATH = {
 /** IR function () → i32 that jumps of kind 3 call: privilege or segments may have changed. Nonzero: go to `resolve`. */
 export const MODE_CHANGED = 'mode_changed';
 
-/** IR function (linear address) → 1 if it entered the page, whose code map is known, into the execution TLB, else 0. */
+/** IR function (linear address) → FILL_*: enters the page, if its code map is known, into the execution TLB. */
 export const EXECUTION_FILL = 'execution_fill';
+/** What it returns: the guest may not execute the page, and EXIT_* are set; it did; it did not, and nothing has happened. */
+export const FILL_FAULTED = 0;
+export const FILL_DONE = 1;
+export const FILL_REFUSED = 2;
 
 /** IR function () → 1 if it entered the guest's handler for what EXIT_* tell of (EIP and FUEL are right), else 0. */
 export const DIRECT_TRAP = 'direct_trap';

@@ -18,6 +18,8 @@ export const RECORD_FIELDS = 5;
 export const RECORD_ENTRY = 6;
 /** Of those that a code map names: the first record of the block as instructions, for small budgets; 0 = not made. */
 export const RECORD_PLAIN = 8;
+/** Of `cross` records: the code map expected for the next page. */
+export const RECORD_CROSS_MAP = 8;
 /** In front of a block's first record: a dword that counts down how often the block was entered. */
 export const RECORD_HEAT = -4;
 
@@ -25,7 +27,7 @@ export const RECORD_HEAT = -4;
 export const HANDLER = {
   /** Goes to the record's instruction through a fresh lookup: ends blocks, and replaces dropped records. */
   resume: 0,
-  /** {dword: address of the code map expected for the next page}: guards an instruction that straddles pages. */
+  /** {dword at RECORD_CROSS_MAP}: guards an instruction that straddles pages. */
   cross: 1,
   /** {u16 at RECORD_ENTRY: number of the entry}: runs a translated region from one of its entries on. */
   region: 2,

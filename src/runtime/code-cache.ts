@@ -12,6 +12,7 @@ import * as L from '../backend-wasm/memory-layout.js';
 import {
   HANDLER,
   MAX_BLOCK,
+  RECORD_CROSS_MAP,
   RECORD_ENTRY,
   RECORD_HANDLER,
   RECORD_HEAT,
@@ -96,8 +97,13 @@ export class CodeCache {
     const at = (page.map >> 2) + offset;
     this.mmu.setExecutable(linear, page.map);
     const known = this.memory.i32[at]!;
-    if (known !== 0 && this.memory.data.getUint16(known + RECORD_HANDLER, true) !== HANDLER.cross)
-      return known;
+    if (known !== 0) {
+      if (this.memory.data.getUint16(known + RECORD_HANDLER, true) !== HANDLER.cross) return known;
+      const next = this.nextPage(linear, user);
+      if ('address' in next) return next;
+      // It guards an instruction that goes on in that very page.
+      if (this.memory.i32[(known + RECORD_CROSS_MAP) >> 2] === next.map) return known;
+    }
     const first = this.allocate(page);
     const end = this.build(first, physical, linear, flat, user, MAX_BLOCK, page);
     if (typeof end !== 'number') return end;
@@ -297,6 +303,16 @@ export class CodeCache {
     return end;
   }
 
+  /** The page behind that of a linear address, which is entered into the execution TLB. */
+  private nextPage(linear: number, user: boolean): CodePage | FetchFault {
+    const address = ((linear & ~(PAGE - 1)) + PAGE) >>> 0;
+    const physical = this.mmu.translate(address, false, user);
+    if (physical < 0) return { address };
+    const page = this.page(physical >>> 12);
+    this.mmu.setExecutable(address, page.map);
+    return page;
+  }
+
   private straddling(
     physical: number,
     linear: number,
@@ -305,19 +321,17 @@ export class CodeCache {
     page: CodePage,
   ): { instruction: DecodedInstruction; map: number } | FetchFault {
     const { u8 } = this.memory;
-    const nextLinear = ((linear & ~(PAGE - 1)) + PAGE) >>> 0;
-    const next = this.mmu.translate(nextLinear, false, user);
-    if (next < 0) return { address: nextLinear };
+    const second = this.nextPage(linear, user);
+    if ('address' in second) return second;
     const host = L.RAM + physical;
     const here = PAGE - (physical & (PAGE - 1));
     const there = MAX_INSTRUCTION - here;
     this.straddle.set(u8.subarray(host, host + here), 0);
-    this.straddle.set(u8.subarray(L.RAM + next, L.RAM + next + there), here);
+    const next = L.RAM + second.pfn * PAGE;
+    this.straddle.set(u8.subarray(next, next + there), here);
     const instruction = decode(this.straddle, 0, MAX_INSTRUCTION, flat);
     if (instruction === 'more') throw new Error('the decoder wants more than 15 bytes');
-    const second = this.page(next >>> 12);
     second.dependents.add(page.pfn);
-    this.mmu.setExecutable(nextLinear, second.map);
     this.markCode(second.pfn, 0, instruction.length - here);
     return { instruction, map: second.map };
   }

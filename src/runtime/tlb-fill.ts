@@ -197,19 +197,23 @@ export const TLB_FILL = defineFunction('tlb_fill', ['i32', 'i32'], 'i32', true, 
 });
 
 /**
- * (linear address) → 1 if its page may be executed and has a code map, and then the execution TLB has it; else 0, and
- * nothing has happened: `resolve` finds out more.
+ * (linear address) → FILL_*: done if its page may be executed and has a code map; faulted if fetching from it is a page
+ * fault; else refused, and `resolve` finds out more.
  */
-const EXECUTION_FILL: IrFunction = defineFunction(L.EXECUTION_FILL, ['i32'], 'i32', false, (b, address) => {
+const EXECUTION_FILL: IrFunction = defineFunction(L.EXECUTION_FILL, ['i32'], 'i32', true, (b, address) => {
   const c = new Code(b);
-  const refuse = (): void => b.return(c.k(0));
+  const refuse = (): void => b.return(c.k(L.FILL_REFUSED));
+  const fault = (present: number): void => {
+    b.call(pageFault, address, c.k(0), c.k(present));
+    b.return(c.k(L.FILL_FAULTED));
+  };
   b.if(c.eqz(b.get32(L.PAGING_MODE)), refuse);
   // The limit of other segments, and single steps, come before the walk.
   b.if(c.eqz(b.get32(L.FLAT_MODE)), refuse);
   b.if(c.and(b.get32(FLAGS_SYSTEM), F_TF), refuse);
-  const found = walk(b, address, refuse, refuse);
+  const found = walk(b, address, () => fault(0), refuse);
   const user = b.pure('i32.eq', b.get32(CPL), c.k(3));
-  b.if(b.pure('i32.and', user, c.eqz(c.and(found.rights, PTE_USER))), refuse);
+  b.if(b.pure('i32.and', user, c.eqz(c.and(found.rights, PTE_USER))), () => fault(1));
   const map = b.peek16(c.shr(found.page, 11), L.PAGE_CODE_MAPS);
   b.if(c.eqz(map), refuse);
   b.if(c.eqz(c.and(found.entry, PTE_ACCESSED)), () => {
@@ -222,7 +226,7 @@ const EXECUTION_FILL: IrFunction = defineFunction(L.EXECUTION_FILL, ['i32'], 'i3
   const mapAddress = c.add(b.pure('i32.mul', map, c.k(L.CODE_MAP_BYTES)), L.CODE_MAPS - L.CODE_MAP_BYTES);
   b.poke32(entry, mapAddress, L.TLB_DATA_BYTES + 4);
   noteTlbEntry(b, address);
-  b.return(c.k(1));
+  b.return(c.k(L.FILL_DONE));
 });
 
 /** An entry for the address was made in the current TLB: flushes have to look at its range and group. */
