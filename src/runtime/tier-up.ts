@@ -224,8 +224,13 @@ export class TierUp {
       ...origin.leaders.map((p) => this.code.heat.recordAt(pages.get(pageOf(p))!, p & 0xfff)),
     ];
     for (const r of records) this.underTranslation.add(r);
+    const first = pages.get(0)!;
     this.request(origin, pages, () => {
       for (const r of records) this.underTranslation.delete(r);
+      // If it comes to nothing the block is to be hot once more, unless it went with its page.
+      const isThere =
+        this.code.pageOfMap(first.map) === first && this.code.heat.recordAt(first, origin.start) === record;
+      if (isThere) this.code.heat.start(record, first);
     });
   }
 
