@@ -135,15 +135,18 @@ export function exit({ get, setSlot, refund, recordEip }: RunCode): Expr[] {
 }
 
 /**
- * EIP and FUEL are right, EXIT_* tell why: the guest's own handler may be entered at once, or the owner may serve it; if
- * neither, `run` returns.
+ * EIP and FUEL are right, EXIT_* tell why: the guest's own handler may be entered at once, a hypercall be performed, or
+ * the owner may serve it; if none of these, `run` returns.
  */
 export function left(code: RunCode): Expr[] {
   const { e, slot, setSlot } = code;
   return [
     e.if(
       e.pure('i32.eqz', [e.call(L.DIRECT_TRAP, [], 'i32')]),
-      e.if(e.pure('i32.eqz', [e.call('serve', [], 'i32')]), e.return(slot(S.EXIT_REASON))),
+      e.if(
+        e.pure('i32.eqz', [e.call(L.DIRECT_HYPERCALL, [], 'i32')]),
+        e.if(e.pure('i32.eqz', [e.call('serve', [], 'i32')]), e.return(slot(S.EXIT_REASON))),
+      ),
     ),
     setSlot(L.PAGE_BASE, e.and(slot(S.EIP), e.i32(-4096))),
     ...startAt(code, e.and(slot(S.EIP), e.i32(4095))),

@@ -56,6 +56,9 @@ export const DIRECT_FAULT_FUEL = RUNTIME + 104;
 /** First address of the part that all address spaces share. */
 export const KERNEL_START = RUNTIME + 108;
 
+/** A dword per TLB context: the page table root whose TLBs it holds, or ~0. */
+export const TLB_OWNERS = RUNTIME + 112;
+
 /** The virtual GDT: 32 descriptors; the Host keeps it. */
 export const GDT = 0x1000;
 
@@ -156,6 +159,9 @@ export const FILL_REFUSED = 2;
 
 /** IR function () → 1 if it entered the guest's handler for what EXIT_* tell of (EIP and FUEL are right), else 0. */
 export const DIRECT_TRAP = 'direct_trap';
+
+/** IR function () → 1 if it performed the hypercall that EXIT_* tell of (EIP and FUEL are right), else 0. */
+export const DIRECT_HYPERCALL = 'direct_hypercall';
 
 /** The interpreter's function table, exported: the installed regions. */
 export const REGION_TABLE = 'regions';

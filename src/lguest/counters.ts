@@ -3,7 +3,7 @@ import type { Host } from './core.js';
 import { VECTOR_PF } from './interrupts-and-traps.js';
 
 /**
- * Hypercalls, traps and interrupts by name or number, those of traps that the engine delivered by itself included; only
+ * Hypercalls, traps and interrupts by name or number, what the engine did by itself included; only
  * what is not 0.
  */
 export function hostCounters({ hypercalls, traps, engine, abi }: Host): Record<string, number> {
@@ -12,8 +12,9 @@ export function hostCounters({ hypercalls, traps, engine, abi }: Host): Record<s
     if (value !== 0) result[name] = value;
   };
   const nameOf = (hypercall: number): string => abi.hypercalls[hypercall] ?? String(hypercall);
-  hypercalls.direct.forEach((value, number) => put(`hypercall ${nameOf(number)}`, value));
-  hypercalls.ring.forEach((value, number) => put(`ring hypercall ${nameOf(number)}`, value));
+  const counts = hypercalls.counts;
+  counts.direct.forEach((value, number) => put(`hypercall ${nameOf(number)}`, value));
+  counts.ring.forEach((value, number) => put(`ring hypercall ${nameOf(number)}`, value));
   const direct = engine.directTraps();
   traps.trapsDelivered.forEach((value, vector) => {
     const more =

@@ -6,13 +6,7 @@ import { describeBadPageTable, type Engine } from '../runtime/engine.js';
 import type { Host } from './core.js';
 import { GuestDeath, hex } from './death.js';
 import { emulate } from './emulate.js';
-import {
-  HYPERCALL_VECTOR,
-  type InterruptsAndTraps,
-  VECTOR_GP,
-  VECTOR_PF,
-  VECTOR_UD,
-} from './interrupts-and-traps.js';
+import { type InterruptsAndTraps, VECTOR_GP, VECTOR_PF, VECTOR_UD } from './interrupts-and-traps.js';
 import { GUEST_PL } from './segments.js';
 
 /** What follows an exit of the engine, and how many there were. */
@@ -45,7 +39,7 @@ export class Exits {
         return;
       case LEAVE.int: {
         const vector = cpu.get(S.EXIT_DETAIL) & 0xff;
-        if (vector === HYPERCALL_VECTOR) {
+        if (vector === S.HYPERCALL_VECTOR) {
           if (traps.mayMakeHypercall()) this.hypercall();
         } else if (traps.softwareInterrupt(vector, cpu.get(S.EXIT_NEXT))) {
           engine.instructions++;

@@ -1,4 +1,5 @@
 /** Hypercalls: what each one does, and the ring in which a guest leaves those that can wait. */
+import * as S from '../frontend-x86/cpu-state.js';
 import type { GuestAbi, HypercallName } from './abi/abi.js';
 import type { Host } from './core.js';
 import { GuestDeath, hex } from './death.js';
@@ -63,15 +64,15 @@ function notify(host: Host, address: number): void {
   host.options.onEarlyConsole?.(text);
 }
 
-const RING_ENTRIES = 64;
-const RING_FREE = 0xff;
 /** Numbers above this are unknown in every ABI. */
 const HIGHEST_NUMBER = 31;
+/** Of a hypercall that an ABI does not have. */
+const NO_NUMBER = 0xffffffff;
 
 export class Hypercalls {
-  /** Executed calls by number: made directly, and through the ring. */
-  readonly direct = new Float64Array(HIGHEST_NUMBER + 1);
-  readonly ring = new Float64Array(HIGHEST_NUMBER + 1);
+  /** Calls by number that were executed here: made directly, and through the ring. */
+  private readonly direct = new Float64Array(HIGHEST_NUMBER + 1);
+  private readonly ring = new Float64Array(HIGHEST_NUMBER + 1);
 
   private readonly handlers: (Handler | undefined)[] = new Array<Handler | undefined>(
     HIGHEST_NUMBER + 1,
@@ -79,9 +80,6 @@ export class Hypercalls {
   private abi: GuestAbi | undefined = undefined;
   /** Guest-physical address of lguest_data. */
   private data = 0;
-  /** The Host's cursor in the ring. */
-  private next = 0;
-
   constructor(private readonly host: Host) {}
 
   /** The hypercall that the guest's registers ask for. */
@@ -119,6 +117,43 @@ export class Hypercalls {
     for (const [number, name] of Object.entries(abi.hypercalls)) {
       this.handlers[Number(number)] = name === 'LGUEST_INIT' ? alreadyInitialized : HANDLERS[name];
     }
+    this.tellEngine(abi);
+  }
+
+  /** What the engine has to know for direct hypercalls. */
+  private tellEngine(abi: GuestAbi): void {
+    const { cpu } = this.host.engine;
+    cpu.set(S.SET_PTE_NUMBER, this.numberOf('SET_PTE'));
+    cpu.set(S.FLUSH_ASYNC_NUMBER, this.numberOf('FLUSH_ASYNC'));
+    cpu.set(S.HYPERCALL_ARGUMENT_1, 4 * abi.argumentRegisters[0]);
+    cpu.set(S.HYPERCALL_ARGUMENT_2, 4 * abi.argumentRegisters[1]);
+    cpu.set(S.RING_STATUS, this.data + abi.data.hcallStatus);
+    cpu.set(S.RING_ENTRIES, this.data + abi.data.hcalls);
+    cpu.set(S.RING_ENTRY_BYTES, abi.ringEntryBytes);
+    cpu.set(S.RING_NUMBER, abi.ringOffsets[0]);
+    cpu.set(S.RING_ARGUMENT_1, abi.ringOffsets[1]);
+    cpu.set(S.RING_ARGUMENT_2, abi.ringOffsets[2]);
+  }
+
+  private numberOf(name: HypercallName): number {
+    const found = Object.entries(this.host.abi.hypercalls).find(([, known]) => known === name);
+    return found === undefined ? NO_NUMBER : Number(found[0]);
+  }
+
+  /** Calls so far by number: made directly, and through the ring; those that the engine performed included. */
+  get counts(): { direct: readonly number[]; ring: readonly number[] } {
+    const direct = [...this.direct];
+    const ring = [...this.ring];
+    if (this.abi !== undefined) {
+      const { cpu } = this.host.engine;
+      const add = (to: number[], number: number, more: number): void => {
+        if (number !== NO_NUMBER) to[number]! += more;
+      };
+      add(direct, cpu.get(S.SET_PTE_NUMBER), cpu.get(S.DIRECT_SET_PTES));
+      add(direct, cpu.get(S.FLUSH_ASYNC_NUMBER), cpu.get(S.DIRECT_FLUSHES));
+      add(ring, cpu.get(S.SET_PTE_NUMBER), cpu.get(S.RING_SET_PTES));
+    }
+    return { direct, ring };
   }
 
   /**
@@ -126,22 +161,22 @@ export class Hypercalls {
    * is copied before it is judged. Devices act at once here, so that a NOTIFY is no reason to stop early.
    */
   private drainRing(abi: GuestAbi): void {
-    const { memory } = this.host.engine;
+    const { memory, cpu } = this.host.engine;
     const statuses = this.data + abi.data.hcallStatus;
     const entries = this.data + abi.data.hcalls;
     const offsets = abi.ringOffsets;
-    for (let i = 0; i < RING_ENTRIES; i++) {
-      const at = this.next;
-      if (memory.read8(statuses + at) === RING_FREE) return;
+    for (let i = 0; i < S.RING_SIZE; i++) {
+      const at = cpu.get(S.RING_NEXT);
+      if (memory.read8(statuses + at) === S.RING_FREE) return;
       const entry = entries + at * abi.ringEntryBytes;
       const number = memory.read32(entry + offsets[0]);
       const a1 = memory.read32(entry + offsets[1]);
       const a2 = memory.read32(entry + offsets[2]);
       const a3 = memory.read32(entry + offsets[3]);
       const a4 = offsets[4] < 0 ? 0 : memory.read32(entry + offsets[4]);
-      this.next = (at + 1) % RING_ENTRIES;
+      cpu.set(S.RING_NEXT, (at + 1) % S.RING_SIZE);
       this.dispatch(this.ring, number, a1, a2, a3, a4);
-      memory.write8(statuses + at, RING_FREE);
+      memory.write8(statuses + at, S.RING_FREE);
       if (this.host.isShutDown) return;
     }
   }

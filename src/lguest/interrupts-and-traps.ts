@@ -11,8 +11,7 @@ import type { LguestData } from './lguest-data.js';
 import { GUEST_PL, KERNEL_CS, type Segments } from './segments.js';
 
 const USER_PL = 3;
-/** Vector of the hypercall instruction `int $0x1f`. */
-export const HYPERCALL_VECTOR = 0x1f;
+const { HYPERCALL_VECTOR } = S;
 export const VECTOR_DB = 1;
 export const VECTOR_UD = 6;
 export const VECTOR_NM = 7;

@@ -16,6 +16,7 @@ import {
   type InterpreterOptions,
 } from '../backend-wasm/interpreter.js';
 import { HOT_FORMS, HOT_SEQUENCES } from './hot-forms.js';
+import { DIRECT_HYPERCALL_FUNCTIONS } from './direct-hypercalls.js';
 import { DIRECT_TRAP_FUNCTION } from './direct-traps.js';
 import { MODE_CHANGED_FUNCTION } from './mode.js';
 import { SLOW_PATHS } from './slow-paths.js';
@@ -87,7 +88,7 @@ export function buildInterpreter(options: InterpreterOptions): InterpreterImage 
     forms,
     hot.size,
     sequences,
-    [...SLOW_PATHS, MODE_CHANGED_FUNCTION, DIRECT_TRAP_FUNCTION],
+    [...SLOW_PATHS, MODE_CHANGED_FUNCTION, DIRECT_TRAP_FUNCTION, ...DIRECT_HYPERCALL_FUNCTIONS],
     options,
   );
 }

@@ -27,8 +27,8 @@ export class GuestMmu implements Mmu {
   root = NO_ROOT;
   pae = false;
   errorCode = 0;
-  /** Whose TLBs each context holds. */
-  private readonly owner = new Int32Array(L.TLB_CONTEXTS).fill(NO_ROOT);
+  /** Whose TLBs each context holds: TLB_OWNERS. */
+  private readonly owner: Int32Array;
   private readonly lastUse = new Float64Array(L.TLB_CONTEXTS);
   private uses = 0;
   private context = LINEAR_CONTEXT;
@@ -38,6 +38,7 @@ export class GuestMmu implements Mmu {
     private readonly cpu: CpuState,
   ) {
     this.pfnLimit = memory.limitBytes >>> 12;
+    this.owner = memory.i32.subarray(L.TLB_OWNERS >> 2, (L.TLB_OWNERS >> 2) + L.TLB_CONTEXTS).fill(NO_ROOT);
     this.flushAll();
     this.setLinear();
   }
