@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { createEngine } from '../src/runtime/create-engine.js';
+import '../src/runtime/offer-reference-engine.js';
 import { RAM_BYTES } from '../tools/judge/engine-runner.js';
 import { judge } from '../tools/judge/judge.js';
 import { decodeVectors } from '../tools/judge/vector-file.js';

@@ -9,7 +9,7 @@
 import { readFileSync } from 'node:fs';
 import { canBeHot } from '../src/backend-wasm/interpreter-hot-handlers.js';
 import { allForms, formName } from '../src/frontend-x86/forms.js';
-import { endsBlock } from '../src/frontend-x86/lift/lift.js';
+import { endsBlock } from '../src/frontend-x86/block-ends.js';
 import { liftForm } from '../src/runtime/build-interpreter.js';
 import { SequenceTable } from '../src/runtime/sequences.js';
 

@@ -44,10 +44,6 @@ export function entryMapOf(places: readonly number[]): EntryMap {
 export function pageDataOffset({ rows }: EntryMap, index: number): number {
   return rows.length * L.ENTRY_MAP_ROW_BYTES + 4 * index;
 }
-/** Bytes of the data of a region with so many pages. */
-export function regionDataBytes(rows: number, pages: number): number {
-  return rows * L.ENTRY_MAP_ROW_BYTES + ((4 * pages + L.ENTRY_MAP_ROW_BYTES - 1) & -L.ENTRY_MAP_ROW_BYTES);
-}
 
 /** Address of the execution TLB's entry for a linear address, less TLB_DATA_BYTES. */
 export function executionEntry(e: Emitter, linear: Expr): Expr {

@@ -125,6 +125,10 @@ export const ENTRY_MAP_ROW_BYTES = 16;
 export const EMPTY_PLACE = 0x7fffffff;
 /** A row as the translator gives it. */
 export type EntryRow = readonly [place: number, entry: number] | undefined;
+/** Bytes of the data of a region: its entry map of so many rows, and behind it a dword per page. */
+export function regionDataBytes(rows: number, pages: number): number {
+  return rows * ENTRY_MAP_ROW_BYTES + ((4 * pages + ENTRY_MAP_ROW_BYTES - 1) & -ENTRY_MAP_ROW_BYTES);
+}
 /** Guest RAM: address = RAM + guest-physical address. */
 export const RAM = 0x4800000;
 export const RECORDS_END = ENTRY_MAPS - 0x10000;

@@ -1,13 +1,9 @@
 /** Which instructions belong together: basic blocks, split at leaders, reachable from a hot place, over several pages. */
-import { optimize } from '../ir/passes/optimize.js';
-import { Builder } from '../ir/builder.js';
-import type { Block } from '../ir/ir.js';
-import { decode } from './decode.js';
+import { endsBlock } from './block-ends.js';
+import { decode, MAX_LENGTH } from './decode.js';
 import type { DecodedInstruction } from './decoded-instruction.js';
-import { endsBlock, lift } from './lift/lift.js';
 
 const PAGE = 4096;
-const MAX_INSTRUCTION = 15;
 
 /** A page of code as discovery may look at it. */
 export interface CodePage {
@@ -29,28 +25,13 @@ export interface DiscoveryOptions {
   readonly maxInstructions: number;
 }
 
-/** A basic block: the bytes [start, end), lifted as a whole. */
-export interface DiscoveredBlock {
-  readonly start: number;
-  readonly end: number;
-  readonly instructions: number;
-  readonly ir: Block;
-  /** The place that it calls, if it ends in a direct call. */
-  readonly calls?: number;
-}
-
-export interface Discovery {
-  readonly blocks: DiscoveredBlock[];
-  /** Blocks (by number) where control arrives from elsewhere: the start, call targets and return points, loop heads. */
-  readonly entries: number[];
-}
-
 /** Ends of blocks behind which execution can go on. */
 function continues(insn: DecodedInstruction): boolean {
   return insn.op !== 'jmp' && insn.op !== 'ud' && insn.op !== 'jmpf';
 }
 
-function directTarget(insn: DecodedInstruction, place: number): number | undefined {
+/** Where a direct jump or call at a place goes. */
+export function directTarget(insn: DecodedInstruction, place: number): number | undefined {
   return insn.operands[0]?.kind === 'rel' && insn.operandSize !== 2 ? place + insn.target : undefined;
 }
 
@@ -65,9 +46,9 @@ export function pageOf(place: number): number {
 }
 
 /** The instruction at a place of a page; undefined if it continues in the next page. */
-function decodeIn(page: Uint8Array, place: number): DecodedInstruction | undefined {
+export function decodeIn(page: Uint8Array, place: number): DecodedInstruction | undefined {
   const offset = place & (PAGE - 1);
-  const insn = decode(page, offset, Math.min(MAX_INSTRUCTION, PAGE - offset), true);
+  const insn = decode(page, offset, Math.min(MAX_LENGTH, PAGE - offset), true);
   return insn === 'more' ? undefined : insn;
 }
 
@@ -169,54 +150,4 @@ export function outline(options: DiscoveryOptions): RegionOutline {
   const search = new Search(options);
   search.run();
   return { leaders: [...search.leaders].sort((a, b) => a - b), entries: [...search.entries] };
-}
-
-/** Decodes and lifts the blocks of an outline. `bytes`: the 4096 bytes of the page with a delta; `passes`: over each block. */
-export function liftRegion(
-  region: RegionOutline,
-  bytes: (delta: number) => Uint8Array | undefined,
-  passes: (block: Block) => Block = optimize,
-): Discovery {
-  const leaders = new Set(region.leaders);
-  const blocks: DiscoveredBlock[] = [];
-  const numbers = new Map<number, number>();
-  for (const leader of region.leaders) {
-    const block = liftBlock(leader, leaders, bytes, passes);
-    if (block) {
-      numbers.set(leader, blocks.length);
-      blocks.push(block);
-    }
-  }
-  const entries = region.entries.map((e) => numbers.get(e)).filter((n) => n !== undefined);
-  return { blocks, entries };
-}
-
-/** Most instructions in a block: their count has to fit a record's byte. */
-const MAX_BLOCK_INSTRUCTIONS = 64;
-
-function liftBlock(
-  start: number,
-  leaders: ReadonlySet<number>,
-  bytes: (delta: number) => Uint8Array | undefined,
-  passes: (block: Block) => Block,
-): DiscoveredBlock | undefined {
-  const delta = pageOf(start);
-  const page = bytes(delta);
-  if (!page) return undefined;
-  const b = new Builder();
-  let place = start;
-  let instructions = 0;
-  let calls: number | undefined;
-  while (pageOf(place) === delta && instructions < MAX_BLOCK_INSTRUCTIONS) {
-    const insn = decodeIn(page, place);
-    if (insn === undefined) break;
-    b.mark(place - start, insn.length);
-    lift(b, insn);
-    instructions++;
-    if (insn.op === 'call') calls = directTarget(insn, place);
-    place += insn.length;
-    if (endsBlock(insn) || leaders.has(place)) break;
-  }
-  if (instructions === 0) return undefined;
-  return { start, end: place, instructions, ir: passes(b.block()), ...(calls !== undefined && { calls }) };
 }

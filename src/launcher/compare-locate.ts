@@ -6,10 +6,10 @@
 import { decode } from '../frontend-x86/decode.js';
 import type { DecodedInstruction } from '../frontend-x86/decoded-instruction.js';
 import { disassemble } from '../frontend-x86/disassemble.js';
-import { endsBlock } from '../frontend-x86/lift/lift.js';
+import { endsBlock } from '../frontend-x86/block-ends.js';
 import * as S from '../frontend-x86/cpu-state.js';
 import type { Engine } from '../runtime/engine.js';
-import { segmentsAreFlat } from '../runtime/mode.js';
+import { segmentsAreFlat } from '../runtime/flat-segments.js';
 import {
   DEFAULT_EVERY,
   nextMultiple,

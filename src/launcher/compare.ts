@@ -6,6 +6,7 @@
  */
 import type { EngineKind } from '../runtime/create-engine.js';
 import type { Engine } from '../runtime/engine.js';
+import '../runtime/offer-reference-engine.js';
 import { ExitJournal, memoryIsSame, stateDifferences } from '../runtime/lockstep.js';
 import { FileDisk, MemoryDisk, type Disk } from './disk.js';
 import { Machine, type MachineExit } from './machine.js';

@@ -34,6 +34,7 @@ let guestState = (): string => 'no guest yet';
 async function launch(options: LaunchOptions, explanation?: Explanation): Promise<number> {
   SHARED_TRANSLATOR.ownsProcess = true;
   prepareEngine(options.engine ?? DEFAULT_ENGINE);
+  if (options.engine === 'reference') await import('../runtime/offer-reference-engine.js');
   const { Machine } = await import('./machine.js');
   let status: number | undefined;
   let machine: Machine | undefined;

@@ -2,8 +2,9 @@
 import { decode } from '../frontend-x86/decode.js';
 import type { DecodedInstruction } from '../frontend-x86/decoded-instruction.js';
 import { disassemble } from '../frontend-x86/disassemble.js';
-import { liftRegion, pageOf, type DiscoveredBlock } from '../frontend-x86/discover.js';
-import { endsBlock } from '../frontend-x86/lift/lift.js';
+import { pageOf } from '../frontend-x86/discover.js';
+import { liftRegion, type LiftedBlock } from '../frontend-x86/lift-region.js';
+import { endsBlock } from '../frontend-x86/block-ends.js';
 import { printBlock } from '../ir/print.js';
 import type { SymbolOf } from '../runtime/engine.js';
 import { slotName } from '../runtime/lockstep.js';
@@ -59,7 +60,7 @@ export function listing(code: readonly Placed[], symbolOf?: SymbolOf): string[] 
 
 /** What a region is made of, as far as it can be found without translating it again. */
 export class RegionText {
-  readonly blocks: readonly DiscoveredBlock[];
+  readonly blocks: readonly LiftedBlock[];
   private readonly code: readonly (readonly Placed[])[];
   /** Numbers of the entries' blocks. */
   private readonly entries: ReadonlySet<number>;

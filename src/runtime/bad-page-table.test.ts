@@ -2,6 +2,7 @@ import { GDT } from '../backend-wasm/memory-layout.js';
 import * as S from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
 import { createEngine } from './create-engine.js';
+import './offer-reference-engine.js';
 import { describeBadPageTable } from './engine.js';
 
 // mov eax, [addr]

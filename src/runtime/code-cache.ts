@@ -6,7 +6,7 @@
  */
 import { decode } from '../frontend-x86/decode.js';
 import type { DecodedInstruction } from '../frontend-x86/decoded-instruction.js';
-import { endsBlock } from '../frontend-x86/lift/lift.js';
+import { endsBlock } from '../frontend-x86/block-ends.js';
 import type { InterpreterForm, InterpreterSequence } from '../backend-wasm/interpreter.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import {

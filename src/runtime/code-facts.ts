@@ -1,6 +1,6 @@
 /** What an engine knows of the code at an address: its regions, its decoded block, and why it is not translated. */
 import { decode } from '../frontend-x86/decode.js';
-import { liftRegion } from '../frontend-x86/discover.js';
+import { liftRegion } from '../frontend-x86/lift-region.js';
 import * as S from '../frontend-x86/cpu-state.js';
 import type { InterpreterEngine } from './interpreter-engine.js';
 import type { RefusalCause } from './refusals.js';

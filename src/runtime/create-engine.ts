@@ -3,7 +3,6 @@ import type { Engine } from './engine.js';
 import type { EngineKind } from './engine-kind.js';
 import { InterpreterEngine } from './interpreter-engine.js';
 import { loadInterpreter } from './load-interpreter.js';
-import { ReferenceEngine } from './reference-engine.js';
 import type { TierOptions } from './tiers.js';
 
 export { ENGINE_KINDS, type EngineKind } from './engine-kind.js';
@@ -17,8 +16,19 @@ export interface EngineOptions extends TierOptions {
   readonly kind?: EngineKind;
 }
 
+let makeReferenceEngine: ((options: EngineOptions) => Engine) | undefined;
+
+/** `offer-reference-engine.ts` says how the engine is made whose modules not every program loads. */
+export function offerReferenceEngine(make: (options: EngineOptions) => Engine): void {
+  makeReferenceEngine = make;
+}
+
+/** Throws `Error` for a reference engine that the program does not offer, and if the package was not built. */
 export function createEngine({ kind = 'interp', ...options }: EngineOptions): Engine {
-  const { ramBytes, devicePages } = options;
-  if (kind === 'reference') return new ReferenceEngine({ ramBytes, devicePages });
+  if (kind === 'reference') {
+    if (!makeReferenceEngine)
+      throw new Error('the reference engine is not loaded: see offer-reference-engine.ts');
+    return makeReferenceEngine(options);
+  }
   return new InterpreterEngine({ ...options, interpreter: loadInterpreter(), tiers: kind });
 }

@@ -12,7 +12,7 @@ import { CODE_BASE, CpuState } from './cpu.js';
 import { BadPageTable, type Engine, ROUGH_BUDGET, SERVED, type SymbolOf } from './engine.js';
 import { MachineMemory } from './machine-memory.js';
 import { GuestMmu } from './mmu.js';
-import { segmentsAreFlat } from './mode.js';
+import { segmentsAreFlat } from './flat-segments.js';
 import { RegionCache } from './region-cache.js';
 import { TierUp, type TieredEngine } from './tier-up.js';
 import type { TierOptions, Tiers } from './tiers.js';

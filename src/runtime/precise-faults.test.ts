@@ -3,6 +3,7 @@ import { GDT } from '../backend-wasm/memory-layout.js';
 import * as S from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
 import { createEngine, type EngineKind } from './create-engine.js';
+import './offer-reference-engine.js';
 import type { Engine } from './engine.js';
 
 const CODE = 0x1000;

@@ -2,7 +2,7 @@
 import type { DecodedInstruction } from '../frontend-x86/decoded-instruction.js';
 import { fieldValue } from '../frontend-x86/forms.js';
 import type { FieldName } from '../frontend-x86/instruction.js';
-import { endsBlock } from '../frontend-x86/lift/lift.js';
+import { endsBlock } from '../frontend-x86/block-ends.js';
 import type { InterpreterForm, InterpreterSequence } from '../backend-wasm/interpreter.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import {

@@ -15,7 +15,7 @@ import { CODE_BASE, CpuState } from './cpu.js';
 import { BadPageTable, type Engine, SERVED } from './engine.js';
 import { MachineMemory } from './machine-memory.js';
 import { GuestMmu } from './mmu.js';
-import { segmentsAreFlat } from './mode.js';
+import { segmentsAreFlat } from './flat-segments.js';
 
 const PAGE = 4096;
 const MAX_INSTRUCTION = 15;

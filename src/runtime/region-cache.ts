@@ -1,6 +1,5 @@
 /** The installed regions of a machine: entries, table slots, and what happens when their page changes. */
 import { LRUCache } from 'lru-cache';
-import { regionDataBytes } from '../backend-wasm/entry-map.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import { pageOf } from '../frontend-x86/discover.js';
 import type { CodeCache } from './code-cache.js';
@@ -102,7 +101,7 @@ export class RegionCache {
   ): boolean {
     const { entries } = translation;
     if (!this.code.hasRoom(entries.length * ENTRY_RECORD_BYTES)) return false;
-    const mapBytes = regionDataBytes(translation.map.length, translation.pages.length);
+    const mapBytes = L.regionDataBytes(translation.map.length, translation.pages.length);
     if (
       this.nextEntry + entries.length > L.MAX_REGION_ENTRIES ||
       this.nextMap + mapBytes > L.ENTRY_MAPS_END

@@ -4,6 +4,7 @@ import { formName } from '../frontend-x86/forms.js';
 import { LEAVE } from '../frontend-x86/leave.js';
 import { type FieldValues, sampleEncoding } from '../frontend-x86/sample.js';
 import { createEngine, type EngineKind } from './create-engine.js';
+import './offer-reference-engine.js';
 import type { Engine } from './engine.js';
 import { loadInterpreter } from './load-interpreter.js';
 import { stateDifferences } from './lockstep.js';

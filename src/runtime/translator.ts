@@ -1,5 +1,6 @@
 /** Makes Wasm of hot code: discovery, lifting and lowering of one region. Knows no machine, so it can work anywhere. */
-import { liftRegion, pageOf, type RegionOutline } from '../frontend-x86/discover.js';
+import { pageOf, type RegionOutline } from '../frontend-x86/discover.js';
+import { liftRegion } from '../frontend-x86/lift-region.js';
 import { FUNCTIONS } from '../frontend-x86/lift/functions.js';
 import { traitsOf } from '../backend-wasm/function-traits.js';
 import { withCompilationHint } from '../backend-wasm/compilation-hints.js';

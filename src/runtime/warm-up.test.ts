@@ -1,5 +1,5 @@
 /** What the worker translates while nobody waits is code as guests have it. */
-import { liftRegion } from '../frontend-x86/discover.js';
+import { liftRegion } from '../frontend-x86/lift-region.js';
 import { translate } from './translator.js';
 import { WARM_UP } from './warm-up.js';
 

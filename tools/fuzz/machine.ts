@@ -11,6 +11,7 @@ import { BlockDevice } from '../../src/launcher/virtio-block.js';
 import { ConsoleDevice } from '../../src/launcher/virtio-console.js';
 import { RngDevice, seededRandom } from '../../src/launcher/virtio-rng.js';
 import { createEngine, type EngineKind } from '../../src/runtime/create-engine.js';
+import '../../src/runtime/offer-reference-engine.js';
 import type { Engine } from '../../src/runtime/engine.js';
 import { InterpreterEngine } from '../../src/runtime/interpreter-engine.js';
 import { RAM_BYTES, type HostileGuest } from './guest.js';

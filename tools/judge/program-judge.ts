@@ -1,5 +1,6 @@
 /** Runs programs on engines, in one go and cut into pieces, and says what they do differently. */
 import { createEngine, type EngineKind } from '../../src/runtime/create-engine.js';
+import '../../src/runtime/offer-reference-engine.js';
 import { stateDifferences, stateDigest } from '../../src/runtime/lockstep.js';
 import type { TranslationService } from '../../src/runtime/background.js';
 import { LEAVE } from '../../src/frontend-x86/leave.js';

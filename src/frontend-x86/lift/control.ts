@@ -171,6 +171,3 @@ export const CONTROL: LiftTable = {
   int1: (x) => x.b.leave(LEAVE.icebp, x.c(1)),
   bound,
 };
-
-/** Ops of this file that do not end a block. */
-export const CONTROL_FALLS_THROUGH: ReadonlySet<string> = new Set(['bound']);

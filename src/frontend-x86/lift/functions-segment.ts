@@ -16,6 +16,7 @@ import {
   SELECTOR,
   SS,
 } from '../cpu-state.js';
+import { FLAT_DATA } from '../flat-segments.js';
 import { Lifter, VECTOR } from './context.js';
 
 /** Attribute bits as in SEGMENT_ATTR. */
@@ -109,9 +110,6 @@ const SET_NULL = defineFunction('set_null', ['i32', 'i32'], 'void', false, (b, s
   b.poke32(slot, x.c(0), SEGMENT_LIMIT);
   b.poke32(slot, x.c(0), SEGMENT_ATTR);
 });
-
-/** What a flat data segment's attributes must have (writable, 32 bits) and must not have (expand-down, code). */
-export const FLAT_DATA = { must: 0x4002, mustNot: 0xc } as const;
 
 /** Whoever runs the code is told that ES or DS, which instructions are decoded for, is not flat any more. */
 const NOT_FLAT: CallTarget = { name: 'segments_not_flat', params: [], result: 'void', faults: false };

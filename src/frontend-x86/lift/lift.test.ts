@@ -2,9 +2,10 @@ import { Builder } from '../../ir/builder.js';
 import { verifyFaultOrder } from '../../ir/fault-order.js';
 import { verifyBlock, verifyFunction } from '../../ir/verify.js';
 import { OPS } from '../../ir/ops.js';
+import { endsBlock } from '../block-ends.js';
 import { allForms, formName } from '../forms.js';
 import { FUNCTIONS } from './functions.js';
-import { endsBlock, lift, LIFTS } from './lift.js';
+import { lift, LIFTS } from './lift.js';
 
 /** Stores behind a probe of the same bytes, or a function that raises only before it writes. */
 const PROBED = new Set(['pusha', 'callf', 'sgdt', 'sidt', 'enter']);

@@ -5,15 +5,15 @@ import { ALU } from './alu.js';
 import { BCD } from './bcd.js';
 import { BITS } from './bits.js';
 import { Lifter, type LiftTable } from './context.js';
-import { CONTROL, CONTROL_FALLS_THROUGH } from './control.js';
+import { CONTROL } from './control.js';
 import { FXSR } from './fxsr.js';
 import { MOVE } from './move.js';
 import { MULDIV } from './muldiv.js';
-import { loadEndsBlock, SEGMENT, SEGMENT_LOADS } from './segment.js';
+import { SEGMENT } from './segment.js';
 import { SHIFT } from './shift.js';
 import { STACK } from './stack.js';
 import { STRING } from './string.js';
-import { SYSTEM, SYSTEM_ENDS } from './system.js';
+import { SYSTEM } from './system.js';
 import { X87_LIFTS } from './x87.js';
 
 export const LIFTS: LiftTable = {
@@ -44,20 +44,4 @@ export function lift(b: Builder, i: Instruction): void {
   let x = lifters.get(b);
   if (x === undefined) lifters.set(b, (x = new Lifter(b)));
   f(x, i);
-}
-
-const ENDS: ReadonlySet<string> = new Set([
-  ...Object.keys(CONTROL).filter((op) => !CONTROL_FALLS_THROUGH.has(op)),
-  ...SEGMENT_LOADS,
-  ...SYSTEM_ENDS,
-  'popf',
-  'popfd',
-]);
-
-/** Whether an instruction is the last of its basic block. */
-export function endsBlock(i: Instruction): boolean {
-  if (ENDS.has(i.op) || !(i.op in LIFTS)) return true;
-  const to = i.operands[0];
-  if (i.op === 'mov' || i.op === 'pop') return to?.kind === 'sreg' && loadEndsBlock(to.number);
-  return i.rep !== 'none' && i.op in STRING;
 }

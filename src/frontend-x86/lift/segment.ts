@@ -21,11 +21,6 @@ function isDecodedFor(segment: number): boolean {
   return segment !== FS && segment !== GS;
 }
 
-/** Whether a load of the segment register ends its block. CS cannot be loaded; SS holds interrupts up. */
-export function loadEndsBlock(segment: number): boolean {
-  return segment === SS || segment === CS;
-}
-
 /**
  * Loads a segment register. `then` is what else the instruction changes. CS cannot be loaded (#UD).
  */
@@ -128,6 +123,3 @@ export const SEGMENT: LiftTable = {
   verw: verify(true),
   arpl,
 };
-
-/** Those that end a block. */
-export const SEGMENT_LOADS: ReadonlySet<string> = new Set(['lss']);

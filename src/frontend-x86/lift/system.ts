@@ -63,8 +63,7 @@ function movDr(x: Lifter, i: Instruction): void {
   x.b.leave(LEAVE.debugRegister, x.orC(number, (toDr ? 0x100 : 0) | (dr.number << 4)));
 }
 
-/** Ops that end the block, because they always raise or leave. */
-const LEAVING: LiftTable = {
+export const SYSTEM: LiftTable = {
   privileged: generalProtection,
   in: generalProtection,
   out: generalProtection,
@@ -80,10 +79,6 @@ const LEAVING: LiftTable = {
   cpuid: (x) => x.b.leave(LEAVE.cpuid, x.c(0)),
   vmcall: (x) => x.b.leave(LEAVE.vmcall, x.c(0)),
   mov_dr: movDr,
-};
-
-export const SYSTEM: LiftTable = {
-  ...LEAVING,
   rdtsc,
   nop: () => undefined,
   pause: () => undefined,
@@ -95,5 +90,3 @@ export const SYSTEM: LiftTable = {
   str: (x, i) => storeSelector(x, i.operands[0]!, TR_SELECTOR),
   smsw,
 };
-
-export const SYSTEM_ENDS: readonly string[] = Object.keys(LEAVING);

@@ -2,6 +2,7 @@
 import * as S from '../../frontend-x86/cpu-state.js';
 import { LEAVE } from '../../frontend-x86/leave.js';
 import { createEngine, type EngineKind } from '../create-engine.js';
+import '../offer-reference-engine.js';
 import type { Engine } from '../engine.js';
 import type { TierOptions } from '../tiers.js';
 import { HeldTranslator } from './held-translator.js';

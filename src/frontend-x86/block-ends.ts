@@ -1,0 +1,27 @@
+/** Which instructions are the last of their basic block: what the interpreter's predecoding needs of the lifters. */
+import { SS } from './cpu-state.js';
+import { symbolic } from './forms.js';
+import type { Instruction } from './instruction.js';
+
+/** Ops that always do: they jump, raise, leave, or change what the next instruction is decoded for. One without a lift function raises #UD. */
+const ENDS: ReadonlySet<string> = new Set([
+  ...['jcc', 'jecxz', 'loop', 'loope', 'loopne', 'jmp', 'jmpf', 'call', 'callf', 'ret', 'retf'],
+  ...['int', 'int3', 'into', 'icebp', 'iret', 'popf', 'lss'],
+  ...['ud', 'too_long', 'privileged', 'cpuid', 'vmcall', 'mov_dr'],
+]);
+
+function formEndsBlock({ op, operands, rep }: Instruction): boolean {
+  const to = operands[0];
+  // A load of SS holds interrupts up for an instruction.
+  const loadsStack = (op === 'mov' || op === 'pop') && to?.kind === 'sreg' && to.number === SS;
+  // A repeated string operation goes to itself until it is done.
+  return loadsStack || rep !== 'none' || ENDS.has(op);
+}
+
+/** By form, as far as anybody has asked. */
+const known: boolean[] = [];
+
+/** Whether an instruction is the last of its basic block. */
+export function endsBlock({ form }: Instruction): boolean {
+  return (known[form] ??= formEndsBlock(symbolic(form)));
+}
