@@ -5,7 +5,7 @@
 import { CS, DS, ES, FPU_MANTISSA, FS, GS, SS, XMM, ZERO } from './cpu-state.js';
 import { DecodedInstruction } from './decoded-instruction.js';
 import { AddressShape } from './instruction.js';
-import { DISPATCH, ImmKind, RegKind, type DecodeRow } from './dispatch.js';
+import { dispatchOf, ImmKind, RegKind, type DecodeRow } from './dispatch.js';
 import {
   REGISTER,
   TOO_LONG,
@@ -102,7 +102,7 @@ export function decode(
     map = 1;
   }
   const prefixMap = rep !== 0 ? rep + 1 : size16 ? 1 : 0;
-  const dispatch = DISPATCH[map]![prefixMap]![opcode]!;
+  const dispatch = dispatchOf(map, prefixMap, opcode);
 
   let row: DecodeRow | undefined;
   let shape: number = REGISTER;

@@ -1,4 +1,4 @@
-/** The opcode rows as the decoder wants them: arrays by opcode byte and modrm. */
+/** The opcode rows as the decoder wants them: arrays by modrm, made for each opcode byte when it is first met. */
 import { UNDEFINED, VARIANTS, isSized, rmKinds, type Variant } from './forms.js';
 import { ROWS, type Row } from './opcodes.js';
 
@@ -88,54 +88,102 @@ export class DecodeRow {
   }
 }
 
-type Rows = (DecodeRow | undefined)[];
-const rowsOf = (row: DecodeRow | undefined): Rows => new Array<DecodeRow | undefined>(72).fill(row);
-/** Of all opcodes that nothing is installed for: most of them. */
-const NO_ROWS: Readonly<Rows> = rowsOf(undefined);
-
-/** What an opcode byte leads to. */
-export class Dispatch {
-  hasModrm = false;
+/** What an opcode byte leads to, behind certain prefixes. */
+export interface Dispatch {
+  readonly hasModrm: boolean;
   /** modrm.mod is ignored: the operand is a register (mov to and from control and debug registers). */
-  registerOnly = false;
+  readonly registerOnly: boolean;
   /** Without modrm: one row. With: by modrm.reg for memory; 8 + low six bits of modrm for registers. */
-  rows: Readonly<Rows> = NO_ROWS;
+  readonly rows: readonly (DecodeRow | undefined)[];
+}
 
-  /** Its rows, to be changed. */
-  ownRows(): Rows {
-    if (this.rows === NO_ROWS) this.rows = rowsOf(undefined);
-    return this.rows as Rows;
+/** A dispatch for each of: no prefix, 66, F3, F2. */
+type Dispatches = readonly [Dispatch, Dispatch, Dispatch, Dispatch];
+
+const NOTHING: Dispatch = { hasModrm: false, registerOnly: false, rows: [undefined] };
+
+/** The rows that have a prefix of their own count where that is, the others everywhere. */
+const PREFIXES = ['np', '66', 'f3', 'f2'] as const;
+
+/** Numbers of the opcode rows, by map << 8 | opcode. */
+const ROWS_OF: number[][] = Array.from({ length: 512 }, () => []);
+ROWS.forEach((row, number) => {
+  for (let n = 0; n < (row.opcodeRegister ? 8 : 1); n++)
+    ROWS_OF[(row.map << 8) | (row.opcode + n)]!.push(number);
+});
+
+/** By map << 8 | opcode: made when a guest first has the opcode, as most have few. */
+const DISPATCHES: (Dispatches | undefined)[] = new Array<Dispatches | undefined>(512).fill(undefined);
+
+/**
+ * What an opcode byte leads to.
+ * @param map 0 one-byte opcodes, 1 those behind 0F
+ * @param prefix 0 none, 1 66, 2 F3, 3 F2
+ */
+export function dispatchOf(map: number, prefix: number, opcode: number): Dispatch {
+  const index = (map << 8) | opcode;
+  return (DISPATCHES[index] ??= dispatchesOf(ROWS_OF[index]!))[prefix]!;
+}
+
+/** Rows with a mandatory prefix, an exact modrm byte, a modrm.reg, a single opcode go before the general ones. */
+function exactness(row: Row): number {
+  const place = (row.modrm >= 0 ? 2 : 0) + (row.reg >= 0 ? 1 : 0) - (row.opcodeRegister ? 1 : 0);
+  return (row.prefix === 'any' ? 0 : 8) + place;
+}
+
+type Candidate = readonly [row: Row, compiled: DecodeRow];
+type Table = (DecodeRow | undefined)[];
+
+/** For undefined instructions, whatever they look like. */
+const UNDEFINED_VARIANTS = new Array<Variant>(256).fill(UNDEFINED);
+
+function dispatchesOf(numbers: readonly number[]): Dispatches {
+  if (numbers.length === 0) return [NOTHING, NOTHING, NOTHING, NOTHING];
+  const candidates = numbers
+    .map((n): Candidate => [ROWS[n]!, new DecodeRow(ROWS[n]!, VARIANTS[n]!)])
+    .sort(([p], [q]) => exactness(q) - exactness(p));
+  const hasModrm = candidates.some(([row]) => row.hasModrm);
+  const places = hasModrm ? 8 + 64 : 1;
+  const everywhere = candidates.every(([row]) => row.prefix === 'any');
+  const behind = PREFIXES.slice(0, everywhere ? 1 : PREFIXES.length).map((prefix) =>
+    candidates.filter(([row]) => row.prefix === 'any' || row.prefix === prefix),
+  );
+  const tables = behind.map((among) => tableOf(among, places));
+  if (hasModrm) fillUp(tables);
+  const dispatches = tables.map((rows, n): Dispatch => {
+    const registerOnly = behind[n]!.some(
+      ([{ operands }]) => operands.includes('Cd') || operands.includes('Dd'),
+    );
+    return { hasModrm, registerOnly, rows };
+  });
+  const [none, operandSize = none, repeat = none, repeatNot = none] = dispatches;
+  return [none!, operandSize!, repeat!, repeatNot!];
+}
+
+function tableOf(candidates: readonly Candidate[], places: number): Table {
+  const table = new Array<DecodeRow | undefined>(places).fill(undefined);
+  for (const [row, compiled] of candidates) {
+    if (row.hasModrm) enter(row, compiled, table);
+    else table[0] ??= compiled;
+  }
+  return table;
+}
+
+/**
+ * Undefined modrm bytes of defined opcodes: processors fetch operand bytes as for their neighbours before they raise #UD,
+ * so a page fault on those comes first.
+ */
+function fillUp(tables: readonly Table[]): void {
+  const like = tables.flat().find((row) => row !== undefined)!;
+  const filler = new DecodeRow(UNDEFINED.row, UNDEFINED_VARIANTS, like.imm, like.sized);
+  for (const table of tables) {
+    for (let n = 0; n < table.length; n++) table[n] ??= filler;
   }
 }
 
-/** [one-byte, 0F][no prefix, 66, F3, F2][opcode]. */
-export const DISPATCH: Dispatch[][][] = [0, 1].map(() =>
-  [0, 1, 2, 3].map(() => Array.from({ length: 256 }, () => new Dispatch())),
-);
-
-const PREFIX_MAPS: Readonly<Record<Row['prefix'], readonly number[]>> = {
-  any: [0, 1, 2, 3],
-  np: [0],
-  '66': [1],
-  f3: [2],
-  f2: [3],
-};
-
-function install(
-  row: Row,
-  compiled: DecodeRow,
-  kinds: ReturnType<typeof rmKinds>,
-  opcode: number,
-  map: number,
-): void {
-  const dispatch = DISPATCH[row.map]![map]![opcode]!;
-  const rows = dispatch.ownRows();
-  if (!row.hasModrm) {
-    rows[0] ??= compiled;
-    return;
-  }
-  dispatch.hasModrm = true;
-  if (row.operands.includes('Cd') || row.operands.includes('Dd')) dispatch.registerOnly = true;
+/** Enters a row wherever its modrm bytes lead and no more exact one stands. */
+function enter(row: Row, compiled: DecodeRow, rows: Table): void {
+  const kinds = rmKinds(row);
   for (let reg = 0; reg < 8; reg++) {
     if (row.reg >= 0 && row.reg !== reg) continue;
     if (kinds.memory) rows[reg] ??= compiled;
@@ -145,47 +193,6 @@ function install(
       const modrm = 0xc0 | low;
       if (row.modrm >= 0 && (modrm < row.modrm || modrm >= row.modrm + row.modrmCount)) continue;
       rows[8 + low] ??= compiled;
-    }
-  }
-}
-
-/** Rows with a mandatory prefix, an exact modrm byte, a modrm.reg, a single opcode go before the general ones. */
-function exactness(row: Row): number {
-  const place = (row.modrm >= 0 ? 2 : 0) + (row.reg >= 0 ? 1 : 0) - (row.opcodeRegister ? 1 : 0);
-  return (row.prefix === 'any' ? 0 : 8) + place;
-}
-
-ROWS.map((row, n) => ({ row, compiled: new DecodeRow(row, VARIANTS[n]!), place: exactness(row) }))
-  .sort((p, q) => q.place - p.place)
-  .forEach(({ row, compiled }) => {
-    const kinds = rmKinds(row);
-    for (const map of PREFIX_MAPS[row.prefix]) {
-      for (let n = 0; n < (row.opcodeRegister ? 8 : 1); n++) {
-        install(row, compiled, kinds, row.opcode + n, map);
-      }
-    }
-  });
-
-/**
- * Undefined modrm bytes of defined opcodes: processors fetch operand bytes as for their neighbours before they raise #UD,
- * so a page fault on those comes first.
- */
-const UNDEFINED_VARIANTS = new Array<Variant>(256).fill(UNDEFINED);
-for (const maps of DISPATCH) {
-  for (let opcode = 0; opcode < 256; opcode++) {
-    const siblings = maps.map((map) => map[opcode]!);
-    const like = siblings.find((d) => d.hasModrm)?.rows.find((row) => row !== undefined);
-    if (like === undefined) continue;
-    const filler = new DecodeRow(UNDEFINED.row, UNDEFINED_VARIANTS, like.imm, like.sized);
-    const onlyFiller = rowsOf(filler);
-    for (const dispatch of siblings) {
-      dispatch.hasModrm = true;
-      if (dispatch.rows === NO_ROWS) {
-        dispatch.rows = onlyFiller;
-        continue;
-      }
-      const rows = dispatch.ownRows();
-      for (let n = 0; n < rows.length; n++) rows[n] ??= filler;
     }
   }
 }

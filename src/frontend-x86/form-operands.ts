@@ -9,7 +9,6 @@ import {
   type OperandSize,
 } from './instruction.js';
 import { SEGMENT_NAMES } from './names.js';
-import type { Row } from './opcodes.js';
 
 /** In place of a shape: there is no memory operand. */
 export const REGISTER = 6;
@@ -58,7 +57,7 @@ const MEMORY_BYTES: Readonly<Record<string, OperandSize>> = {
 };
 
 /** The operand that a code of a row stands for. */
-function operandOf(code: string, row: Row, size: 2 | 4, shape: Shape): InstructionOperand {
+function operandOf(code: string, ordinal: number, size: 2 | 4, shape: Shape): InstructionOperand {
   const width = WIDTHS[code.at(-1)!] ?? size;
   switch (code) {
     case 'M':
@@ -104,13 +103,13 @@ function operandOf(code: string, row: Row, size: 2 | 4, shape: Shape): Instructi
     case 'ST0':
       return { kind: 'st', number: 0 };
     case 'STi':
-      return { kind: 'st', number: row.ordinal };
+      return { kind: 'st', number: ordinal };
     case 'Sw':
-      return { kind: 'sreg', number: row.ordinal };
+      return { kind: 'sreg', number: ordinal };
     case 'Cd':
-      return { kind: 'creg', number: row.ordinal };
+      return { kind: 'creg', number: ordinal };
     case 'Dd':
-      return { kind: 'dreg', number: row.ordinal };
+      return { kind: 'dreg', number: ordinal };
   }
   const segment = SEGMENT_NAMES.indexOf(code.toLowerCase());
   if (segment >= 0) return { kind: 'sreg', number: segment };
@@ -147,19 +146,24 @@ export interface NumberedOperand {
 
 const numbers = new Map<string, number>();
 /** By what they are made from: the same code gives the same object, another code (ST0, STi) another one. */
-const made = new Map<string, NumberedOperand>();
+const made = new Map<string, (NumberedOperand | undefined)[]>();
 
-/** The operand that a code of a row stands for, with this operand size in bytes and shape. */
-export function numberedOperand(code: string, row: Row, size: 2 | 4, shape: Shape): NumberedOperand {
-  const origin = `${code} ${row.ordinal} ${size} ${shape}`;
-  let known = made.get(origin);
-  if (known === undefined) {
-    const operand = operandOf(code, row, size, shape);
-    const key = JSON.stringify(operand);
-    const number = numbers.get(key) ?? numbers.size;
-    numbers.set(key, number);
-    known = { operand, number };
-    made.set(origin, known);
-  }
-  return known;
+/**
+ * The operand that a code of a row stands for.
+ * @param ordinal the row's
+ * @param size operand size in bytes
+ * @param shape the memory operand's
+ */
+export function numberedOperand(code: string, ordinal: number, size: 2 | 4, shape: Shape): NumberedOperand {
+  let ofCode = made.get(code);
+  if (ofCode === undefined) made.set(code, (ofCode = []));
+  const index = (ordinal << 4) | ((size << 1) & 8) | shape;
+  return (ofCode[index] ??= number(operandOf(code, ordinal, size, shape)));
+}
+
+function number(operand: InstructionOperand): NumberedOperand {
+  const key = JSON.stringify(operand);
+  const known = numbers.get(key) ?? numbers.size;
+  numbers.set(key, known);
+  return { operand, number: known };
 }

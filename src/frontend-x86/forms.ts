@@ -12,22 +12,6 @@ import { ROWS, type Row } from './opcodes.js';
 export { fieldValue } from './decoded-instruction.js';
 export { REGISTER };
 
-/** A row with everything that a decoder can see but the numbers. */
-export interface Variant {
-  readonly row: Row;
-  /** Shape of the memory operand; `REGISTER` if there is none. */
-  readonly shape: Shape;
-  readonly form: number;
-  /** Operands as an assembler shows them: also where the form has none because they are never looked at. */
-  readonly shown: readonly InstructionOperand[];
-  /** What the prefixes say, likewise. */
-  readonly operandSize: 2 | 4;
-  readonly addressSize: 2 | 4;
-  readonly rep: Instruction['rep'];
-  readonly flat: boolean;
-  readonly symbolic: Instruction;
-}
-
 // A variant's number within its row: shape | these.
 export const VARIANT_SIZE_16 = 8;
 export const VARIANT_SEGMENTED = 16;
@@ -35,28 +19,43 @@ export const VARIANT_ADDRESS_16 = 32;
 export const VARIANT_REP = 64;
 export const VARIANT_REPNE = 128;
 
-/** Whether a code can be a register (R) or memory (M) in modrm.rm. */
-export function rmKinds(row: Row): { register: boolean; memory: boolean } {
-  let register = true;
-  let memory = true;
-  for (const code of row.operands) {
-    if (/^(M|m\d)/.test(code)) register = false;
-    if (/^(R|N|U)/.test(code)) memory = false;
+/** What operand codes say about their rows. */
+interface CodeKind {
+  /** Cannot be memory in modrm.rm, or cannot be a register. */
+  readonly registerOnly: boolean;
+  readonly memoryOnly: boolean;
+  /** The operand size matters. */
+  readonly sized: boolean;
+}
+const kinds = new Map<string, CodeKind>();
+
+function kindOf(code: string): CodeKind {
+  let kind = kinds.get(code);
+  if (kind === undefined) {
+    kind = {
+      registerOnly: /^(R|N|U)/.test(code),
+      memoryOnly: /^(M|m\d)/.test(code),
+      sized: /v$|z$|^sIb$|^EvMw$|^eAX$|^M$|^Mp$|^Ma$|^Ap$|^J/.test(code),
+    };
+    kinds.set(code, kind);
   }
-  if (row.modrm >= 0) memory = false;
-  return { register: register && row.hasModrm, memory: memory && row.hasModrm };
+  return kind;
 }
 
-/** `b` and `v` alone are no operands but the width of implicit ones. */
-function isWidth(code: string): boolean {
-  return code === 'b' || code === 'v';
+/** Whether modrm.rm can be a register or memory. */
+export function rmKinds(row: Row): { register: boolean; memory: boolean } {
+  let register = row.hasModrm;
+  let memory = row.hasModrm && row.modrm < 0;
+  for (const code of row.operands) {
+    const kind = kindOf(code);
+    if (kind.memoryOnly) register = false;
+    if (kind.registerOnly) memory = false;
+  }
+  return { register, memory };
 }
 
-const SIZED_CODE = /v$|z$|^sIb$|^EvMw$|^eAX$|^M$|^Mp$|^Ma$|^Ap$|^J/;
 export function isSized(row: Row): boolean {
-  return (
-    row.prefix !== '66' && (row.flags.has('sized') || row.operands.some((code) => SIZED_CODE.test(code)))
-  );
+  return row.prefix !== '66' && (row.flags.has('sized') || row.operands.some((code) => kindOf(code).sized));
 }
 
 /** The shapes a memory operand of a row is decoded to. */
@@ -78,77 +77,121 @@ function shapesOf(row: Row): Shape[] {
   return shapes;
 }
 
-interface Form {
-  readonly symbolic: Instruction;
-  /** The first that has this form. */
-  readonly variant: Variant;
+/** `b` and `v` alone are no operands but the width of implicit ones. */
+function isWidth(code: string): boolean {
+  return code === 'b' || code === 'v';
 }
-const forms: Form[] = [];
-const formByKey = new Map<string, number>();
 
 /** Ops that never look at their operands, so that all their rows are one form. */
 const OPERANDLESS = new Set(['nop', 'privileged', 'ud', 'too_long']);
+const BYTE_CODE = /^[EGOZ]b$|^AL$/;
 
-function repOf(bits: number): Instruction['rep'] {
-  return bits & VARIANT_REP ? 'rep' : bits & VARIANT_REPNE ? 'repne' : 'none';
+/**
+ * A row with everything that a decoder can see but the numbers. Most of it is made when it is asked for: guests use few
+ * of the variants there are.
+ */
+export class Variant {
+  private made: Instruction | undefined = undefined;
+
+  /**
+   * @param number its number within its row
+   * @param shape of the memory operand; `REGISTER` if there is none
+   */
+  constructor(
+    readonly row: Row,
+    private readonly number: number,
+    readonly shape: Shape,
+    readonly form: number,
+  ) {}
+
+  /** Operands as an assembler shows them: also where the form has none because they are never looked at. */
+  get shown(): readonly InstructionOperand[] {
+    const { row, operandSize, shape } = this;
+    return row.operands
+      .filter((code) => !isWidth(code))
+      .map((code) => numberedOperand(code, row.ordinal, operandSize, shape).operand);
+  }
+  // What the prefixes say, likewise.
+  get operandSize(): 2 | 4 {
+    return sizeOf(this.number);
+  }
+  get addressSize(): 2 | 4 {
+    return addressSizeOf(this.number, this.shape);
+  }
+  get rep(): Instruction['rep'] {
+    return this.number & VARIANT_REP ? 'rep' : this.number & VARIANT_REPNE ? 'repne' : 'none';
+  }
+  get flat(): boolean {
+    return (this.number & VARIANT_SEGMENTED) === 0;
+  }
+
+  /** The form, which may be another row's as well. */
+  get symbolic(): Instruction {
+    return (this.made ??= forms[this.form] === this ? this.makeSymbolic() : symbolic(this.form));
+  }
+
+  private makeSymbolic(): Instruction {
+    const { row } = this;
+    const bare = OPERANDLESS.has(row.op);
+    const usesSegment = !bare && segmentMatters(row, this.number);
+    return {
+      op: row.op,
+      cc: row.cc,
+      operands: bare ? [] : this.shown,
+      operandSize: bare ? 4 : isByte(row) ? 1 : this.operandSize,
+      addressSize: bare ? 4 : this.addressSize,
+      rep: bare ? 'none' : this.rep,
+      lock: false,
+      segment: usesSegment ? FIELD.segment : DS,
+      segmentBase: usesSegment ? FIELD.segmentBase : SEGMENT_BASE + 4 * DS,
+      flat: bare || this.flat,
+      length: 0,
+      next: FIELD.next,
+      form: this.form,
+    };
+  }
 }
 
-function symbolicOf(
-  row: Row,
-  bits: number,
-  shape: Shape,
-): { symbolic: Instruction; shown: InstructionOperand[]; key: string } {
-  const size = bits & VARIANT_SIZE_16 ? 2 : 4;
-  const isByte = row.operands.some((code) => code === 'b') || /^[EGOZ]b$|^AL$/.test(row.operands[0] ?? '');
-  const numbered = row.operands
-    .filter((code) => !isWidth(code))
-    .map((code) => numberedOperand(code, row, size, shape));
-  const shown = numbered.map(({ operand }) => operand);
-  const bare = OPERANDLESS.has(row.op);
-  const isString = row.flags.has('string');
-  const segmented = (bits & VARIANT_SEGMENTED) !== 0;
-  const usesSegment = isString && segmented && !bare;
-  const address16 = (bits & VARIANT_ADDRESS_16) !== 0 || shape === AddressShape.general16;
-  const symbolic: Instruction = {
-    op: row.op,
-    cc: row.cc,
-    operands: bare ? [] : shown,
-    operandSize: bare ? 4 : isByte ? 1 : size,
-    addressSize: address16 && !bare ? 2 : 4,
-    rep: bare ? 'none' : repOf(bits),
-    lock: false,
-    segment: usesSegment ? FIELD.segment : DS,
-    segmentBase: usesSegment ? FIELD.segmentBase : SEGMENT_BASE + 4 * DS,
-    flat: bare || !segmented,
-    length: 0,
-    next: FIELD.next,
-    form: -1,
-  };
-  const { op, cc, operandSize, addressSize, rep, flat } = symbolic;
-  const numbers = bare ? '' : numbered.map(({ number }) => number).join();
-  // All that differs: what is left of an instruction is constant, or follows from these.
-  const key = `${op} ${cc} ${numbers} ${operandSize} ${addressSize} ${rep} ${flat} ${usesSegment}`;
-  return { symbolic, shown, key };
+function sizeOf(number: number): 2 | 4 {
+  return number & VARIANT_SIZE_16 ? 2 : 4;
+}
+function addressSizeOf(number: number, shape: Shape): 2 | 4 {
+  return number & VARIANT_ADDRESS_16 || shape === AddressShape.general16 ? 2 : 4;
+}
+function isByte(row: Row): boolean {
+  return row.operands.includes('b') || BYTE_CODE.test(row.operands[0] ?? '');
+}
+/** A string operation whose source segment is part of the form. */
+function segmentMatters(row: Row, number: number): boolean {
+  return (number & VARIANT_SEGMENTED) !== 0 && row.flags.has('string');
 }
 
-function addVariant(row: Row, bits: number, shape: Shape): Variant {
-  const { symbolic, shown, key } = symbolicOf(row, bits, shape);
-  const known = formByKey.get(key);
-  const form = known ?? forms.length;
-  const variant: Variant = {
-    row,
-    shape,
-    form,
-    shown,
-    operandSize: bits & VARIANT_SIZE_16 ? 2 : 4,
-    addressSize: bits & VARIANT_ADDRESS_16 || shape === AddressShape.general16 ? 2 : 4,
-    rep: repOf(bits),
-    flat: (bits & VARIANT_SEGMENTED) === 0,
-    symbolic: known === undefined ? { ...symbolic, form } : forms[known]!.symbolic,
-  };
-  if (known === undefined) {
+/** The first variant of each form. */
+const forms: Variant[] = [];
+const formByKey = new Map<string, number>();
+
+/** Bits of a variant's number that its form keeps as they are. */
+const KEPT_BITS = VARIANT_SEGMENTED | VARIANT_REP | VARIANT_REPNE;
+
+/** All that tells forms of an op apart: what is left of an instruction is constant, or follows from these. */
+function formKey(row: Row, number: number, shape: Shape, byte: boolean): string {
+  if (OPERANDLESS.has(row.op)) return row.op;
+  const size = sizeOf(number);
+  let operands = '';
+  for (const code of row.operands) {
+    if (!isWidth(code)) operands += `${numberedOperand(code, row.ordinal, size, shape).number} `;
+  }
+  const sizes = (byte ? 1 : size) | (addressSizeOf(number, shape) << 8);
+  return `${row.op} ${row.cc} ${operands}${sizes} ${number & KEPT_BITS} ${segmentMatters(row, number)}`;
+}
+
+function addVariant(row: Row, number: number, shape: Shape, byte = isByte(row)): Variant {
+  const key = formKey(row, number, shape, byte);
+  const form = formByKey.get(key) ?? forms.length;
+  const variant = new Variant(row, number, shape, form);
+  if (form === forms.length) {
     formByKey.set(key, form);
-    forms.push({ symbolic: variant.symbolic, variant });
+    forms.push(variant);
   }
   return variant;
 }
@@ -169,15 +212,17 @@ function variantsOf(row: Row): (Variant | undefined)[] {
     : row.flags.has('rep')
       ? [0, VARIANT_REP]
       : [0];
+  const shapes = shapesOf(row);
+  const byte = isByte(row);
   const variants: (Variant | undefined)[] = [];
   for (const rep of reps) {
     for (const environment of environments) {
       for (const size of sizes) {
-        for (const shape of shapesOf(row)) {
+        for (const shape of shapes) {
           const segmented = (environment & VARIANT_SEGMENTED) !== 0;
           if (segmented && !string && shape < AddressShape.general) continue;
           const bits = shape | size | environment | rep;
-          variants[bits] = addVariant(row, bits, shape);
+          variants[bits] = addVariant(row, bits, shape, byte);
         }
       }
     }
@@ -215,18 +260,16 @@ export const VARIANTS: readonly (readonly (Variant | undefined)[])[] = ROWS.map(
 
 export const formCount = forms.length;
 
-/** The form of an instruction, or form number, with fields in place of its numbers. */
-export function symbolic(form: number | Instruction): Instruction {
-  const found = forms[typeof form === 'number' ? form : form.form];
-  if (found === undefined) throw new RangeError(`no instruction form ${String(form)}`);
-  return found.symbolic;
-}
-
 /** The first row and its variant that have this form. Throws RangeError for a form that does not exist. */
 export function formVariant(form: number): Variant {
   const found = forms[form];
   if (found === undefined) throw new RangeError(`no instruction form ${form}`);
-  return found.variant;
+  return found;
+}
+
+/** The form of an instruction, or form number, with fields in place of its numbers. Throws RangeError likewise. */
+export function symbolic(form: number | Instruction): Instruction {
+  return formVariant(typeof form === 'number' ? form : form.form).symbolic;
 }
 
 /** All forms in order of their numbers. */
