@@ -4,15 +4,8 @@ import { SEGMENT_BASE } from './cpu-state.js';
 import type { Variant } from './forms.js';
 import type { FieldName, Instruction, InstructionOperand } from './instruction.js';
 
-/** Its operands are made when they are asked for: the interpreter needs only form and fields. */
+/** The interpreter needs only form and fields: the operands are made when they are asked for. */
 export class DecodedInstruction implements Instruction {
-  readonly op: string;
-  readonly cc: number;
-  readonly operandSize: 1 | 2 | 4;
-  readonly addressSize: 2 | 4;
-  readonly rep: 'none' | 'rep' | 'repne';
-  readonly flat: boolean;
-  readonly form: number;
   /** Lazily: see `operands`. */
   private made: readonly InstructionOperand[] | undefined = undefined;
 
@@ -31,17 +24,29 @@ export class DecodedInstruction implements Instruction {
     readonly imm: number,
     readonly imm2: number,
     readonly target: number,
-  ) {
-    const form = variant.symbolic;
-    this.op = form.op;
-    this.cc = form.cc;
-    this.operandSize = form.operandSize;
-    this.addressSize = form.addressSize;
-    this.rep = form.rep;
-    this.flat = form.flat;
-    this.form = variant.form;
-  }
+  ) {}
 
+  get form(): number {
+    return this.variant.form;
+  }
+  get op(): string {
+    return this.variant.symbolic.op;
+  }
+  get cc(): number {
+    return this.variant.symbolic.cc;
+  }
+  get operandSize(): 1 | 2 | 4 {
+    return this.variant.symbolic.operandSize;
+  }
+  get addressSize(): 2 | 4 {
+    return this.variant.symbolic.addressSize;
+  }
+  get rep(): Instruction['rep'] {
+    return this.variant.symbolic.rep;
+  }
+  get flat(): boolean {
+    return this.variant.symbolic.flat;
+  }
   get next(): number {
     return this.length;
   }
@@ -88,37 +93,60 @@ export class DecodedInstruction implements Instruction {
   }
 }
 
+/** Fields by small numbers, which take less time to tell apart than their names. */
+export const FIELD_NUMBERS: Readonly<Record<FieldName, number>> = {
+  rm: 0,
+  rmVector: 0,
+  reg: 1,
+  regVector: 1,
+  base: 2,
+  index: 3,
+  scale: 4,
+  segment: 5,
+  segmentBase: 6,
+  disp: 7,
+  imm: 8,
+  imm2: 9,
+  next: 10,
+  target: 11,
+};
+
 /**
  * The number that a field of the instruction's form stands for. `next` and `target` are deltas from the instruction's
  * first byte. Fields that the form does not have give a meaningless number.
  */
 export function fieldValue(insn: DecodedInstruction, name: FieldName): number {
-  switch (name) {
-    case 'rm':
-    case 'rmVector':
+  return numberedField(insn, FIELD_NUMBERS[name]);
+}
+
+/** `fieldValue` of the fields with a number in FIELD_NUMBERS. */
+export function numberedField(insn: DecodedInstruction, field: number): number {
+  switch (field) {
+    case 0:
       return insn.rm;
-    case 'reg':
-    case 'regVector':
+    case 1:
       return insn.reg;
-    case 'base':
+    case 2:
       return insn.base;
-    case 'index':
+    case 3:
       return insn.index;
-    case 'scale':
+    case 4:
       return insn.scale;
-    case 'segment':
+    case 5:
       return insn.segment;
-    case 'segmentBase':
-      return SEGMENT_BASE + 4 * insn.segment;
-    case 'disp':
+    case 6:
+      return insn.segmentBase;
+    case 7:
       return insn.disp;
-    case 'imm':
+    case 8:
       return insn.imm;
-    case 'imm2':
+    case 9:
       return insn.imm2;
-    case 'next':
+    case 10:
       return insn.length;
-    case 'target':
+    case 11:
       return insn.target;
+    default:
+      throw new RangeError(`no field ${field}`);
   }
 }

@@ -7,7 +7,6 @@
 import { decode } from '../frontend-x86/decode.js';
 import type { DecodedInstruction } from '../frontend-x86/decoded-instruction.js';
 import { endsBlock } from '../frontend-x86/block-ends.js';
-import type { InterpreterForm, InterpreterSequence } from '../backend-wasm/interpreter.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import {
   HANDLER,
@@ -24,6 +23,7 @@ import {
 import { BlockHeat } from './block-heat.js';
 import { CodeLines, type LineBits } from './code-lines.js';
 import type { CodePage, CodePageView, PageDescription } from './code-page.js';
+import type { FormTable } from './form-table.js';
 import type { MachineMemory } from './machine-memory.js';
 import type { GuestMmu } from './mmu.js';
 import { RecordWriter } from './record-writer.js';
@@ -54,11 +54,10 @@ export class CodeCache {
   constructor(
     private readonly memory: MachineMemory,
     private readonly mmu: GuestMmu,
-    forms: readonly InterpreterForm[],
-    sequences: readonly InterpreterSequence[],
+    table: FormTable,
   ) {
     this.lines = new CodeLines(memory);
-    this.records = new RecordWriter(memory, forms, sequences);
+    this.records = new RecordWriter(memory, table);
     this.heat = new BlockHeat(memory);
     memory.onCodeWritten = (address, length) => this.written(address, length);
   }

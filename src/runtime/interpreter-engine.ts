@@ -4,11 +4,11 @@
  */
 import * as S from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
-import type { InterpreterForm, InterpreterSequence } from '../backend-wasm/interpreter.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import { HANDLER } from '../backend-wasm/record.js';
 import { CodeCache } from './code-cache.js';
 import { CODE_BASE, CpuState } from './cpu.js';
+import type { FormTable } from './form-table.js';
 import { BadPageTable, type Engine, ROUGH_BUDGET, SERVED, type SymbolOf } from './engine.js';
 import { MachineMemory } from './machine-memory.js';
 import { GuestMmu } from './mmu.js';
@@ -23,10 +23,8 @@ const VECTOR_PAGE_FAULT = 14;
 const DEFAULT_SIZE_32 = 0x4000;
 
 /** The interpreter as built with the package. */
-export interface InterpreterModule {
+export interface InterpreterModule extends FormTable {
   readonly module: WebAssembly.Module;
-  readonly forms: readonly InterpreterForm[];
-  readonly sequences: readonly InterpreterSequence[];
 }
 
 /**
@@ -69,12 +67,7 @@ export class InterpreterEngine implements TieredEngine {
     this.memory = new MachineMemory(options.ramBytes, options.devicePages);
     this.cpu = new CpuState(this.memory.data);
     this.mmu = new GuestMmu(this.memory, this.cpu);
-    this.code = new CodeCache(
-      this.memory,
-      this.mmu,
-      options.interpreter.forms,
-      options.interpreter.sequences,
-    );
+    this.code = new CodeCache(this.memory, this.mmu, options.interpreter);
     const env = {
       memory: this.memory.wasm,
       resolve: () => this.resolve(),

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readFormTable } from './form-table.js';
 import type { InterpreterModule } from './interpreter-engine.js';
 
 /** Files of the built interpreter, below the package's `dist`. */
@@ -30,7 +31,7 @@ export function loadInterpreter(): InterpreterModule {
     throw new Error(`${wasm} is missing: the package has not been built (npm run build)`);
   loaded = {
     module: new WebAssembly.Module(readFileSync(wasm)),
-    ...(JSON.parse(readFileSync(join(dist, INTERPRETER_FORMS), 'utf8')) as Omit<InterpreterModule, 'module'>),
+    ...readFormTable(readFileSync(join(dist, INTERPRETER_FORMS), 'utf8')),
   };
   return loaded;
 }

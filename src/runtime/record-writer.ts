@@ -1,6 +1,9 @@
 /** Writes predecoded records (see `backend-wasm/record.ts`): decoded instructions as the interpreter runs them. */
-import type { DecodedInstruction } from '../frontend-x86/decoded-instruction.js';
-import { fieldValue } from '../frontend-x86/forms.js';
+import {
+  type DecodedInstruction,
+  FIELD_NUMBERS,
+  numberedField,
+} from '../frontend-x86/decoded-instruction.js';
 import type { FieldName } from '../frontend-x86/instruction.js';
 import { endsBlock } from '../frontend-x86/block-ends.js';
 import type { InterpreterForm, InterpreterSequence } from '../backend-wasm/interpreter.js';
@@ -11,15 +14,18 @@ import {
   RECORD_HANDLER,
   RECORD_LEFT,
   RECORD_OFFSET,
+  type RecordLayout,
   REGION_RECORD_BYTES,
   RESUME_BYTES,
 } from '../backend-wasm/record.js';
+import type { FormTable } from './form-table.js';
 import type { MachineMemory } from './machine-memory.js';
 import { SequenceTable } from './sequences.js';
 
 /** How a field gets into a record. */
 interface FieldPlan {
-  readonly name: FieldName;
+  /** Its number, as `numberedField` wants it. */
+  readonly field: number;
   readonly at: number;
   readonly byte: boolean;
   /** A place in the code: relative to the page in the record, to the instruction in the instruction. */
@@ -33,6 +39,11 @@ interface FormPlan {
   readonly fields: readonly FieldPlan[];
 }
 
+function planField({ name, width, at }: RecordLayout['fields'][number]): FieldPlan {
+  const relative = name === 'next' || name === 'target';
+  return { field: FIELD_NUMBERS[name as FieldName], at, byte: width === 1, relative };
+}
+
 export class RecordWriter {
   private readonly plans: (FormPlan | undefined)[] = [];
   /** Bytes of a record, by its handler. */
@@ -41,24 +52,17 @@ export class RecordWriter {
 
   constructor(
     private readonly memory: MachineMemory,
-    forms: readonly InterpreterForm[],
-    sequences: readonly InterpreterSequence[],
+    { forms, sequences }: FormTable,
   ) {
     this.handlerBytes[HANDLER.resume] = RESUME_BYTES;
     this.handlerBytes[HANDLER.cross] = CROSS_BYTES;
     this.handlerBytes[HANDLER.region] = REGION_RECORD_BYTES;
-    for (const form of forms) {
-      this.handlerBytes[form.handler] = form.layout.bytes;
-      this.plans[form.id] = {
-        handler: form.handler,
-        bytes: form.layout.bytes,
-        fields: form.layout.fields.map((f) => ({
-          name: f.name as FieldName,
-          at: f.at,
-          byte: f.width === 1,
-          relative: f.name === 'next' || f.name === 'target',
-        })),
-      };
+    const fieldsOf = new Map<RecordLayout, readonly FieldPlan[]>();
+    for (const { id, handler, layout } of forms) {
+      let fields = fieldsOf.get(layout);
+      if (fields === undefined) fieldsOf.set(layout, (fields = layout.fields.map(planField)));
+      this.handlerBytes[handler] = layout.bytes;
+      this.plans[id] = { handler, bytes: layout.bytes, fields };
     }
     this.sequences = new SequenceTable(sequences);
     // The other records follow as such of their own.
@@ -71,16 +75,17 @@ export class RecordWriter {
     forms: readonly InterpreterForm[],
     sequences: readonly InterpreterSequence[],
   ): void {
-    const slowOf = new Map<number, number>();
-    const first = Math.min(...forms.map((f) => f.slow ?? f.handler));
-    const write = (handler: number, slow: number): void => {
-      this.memory.data.setUint16(L.SLOW_HANDLERS + 2 * handler, slow - first, true);
-    };
-    for (const { id, handler, slow } of forms) {
-      slowOf.set(id, slow ?? handler);
-      write(handler, slow ?? handler);
+    const slowOf: number[] = [];
+    let first = Infinity;
+    for (const { id, handler, slow = handler } of forms) {
+      slowOf[id] = slow;
+      first = Math.min(first, slow);
     }
-    for (const s of sequences) write(s.handler, slowOf.get(s.forms[0]!)!);
+    const write = (handler: number, form: number): void => {
+      this.memory.data.setUint16(L.SLOW_HANDLERS + 2 * handler, slowOf[form]! - first, true);
+    };
+    for (const { id, handler } of forms) write(handler, id);
+    for (const s of sequences) write(s.handler, s.forms[0]!);
   }
 
   /**
@@ -128,7 +133,7 @@ export class RecordWriter {
     const { u8, i32 } = this.memory;
     this.header(at, plan.handler, offset, left);
     for (const f of plan.fields) {
-      const value = fieldValue(insn, f.name);
+      const value = numberedField(insn, f.field);
       if (f.byte) u8[at + f.at] = value;
       else if (f.relative) {
         i32[(at + f.at) >> 2] = value + offset;
