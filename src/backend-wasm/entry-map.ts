@@ -59,11 +59,13 @@ export function deltaBytes(e: Emitter): Expr {
 /**
  * A computed place (in EIP): goes to `again` with the number of this region's entry there, if there is one, if its
  * page is still the one that was translated, and if `need` instructions may be executed; else to `leave`.
+ * @param onePage the region has no other page than the one that the jump is in: that one is still there
  */
 export function indirectJump(
   e: Emitter,
   { bits }: EntryMap,
   need: number,
+  onePage: boolean,
   count: (cause: L.RegionExitCause) => Expr,
 ): Expr[] {
   const get = (local: number): Expr => e.getLocal(local, 'i32');
@@ -71,10 +73,7 @@ export function indirectJump(
   const hash = e.shru(e.pure('i32.mul', [place(), e.i32(HASH_FACTOR)]), e.i32(32 - bits));
   const page = (): Expr => e.and(get(EIP), e.i32(-PAGE));
   const leave = (cause: L.RegionExitCause): Expr => e.block(null, [count(cause), e.br('leave')]);
-  return [
-    e.setLocal(ROW, e.add(get(MAP), e.shl(hash, e.i32(4)))),
-    e.if(e.ne(e.load(32, get(ROW)), place()), e.setLocal(ROW, e.add(get(ROW), e.i32(L.ENTRY_MAP_ROW_BYTES)))),
-    e.if(e.ne(e.load(32, get(ROW)), place()), leave('no entry')),
+  const samePage = [
     e.setLocal(ENTRY, executionEntry(e, get(EIP))),
     e.if(
       e.pure('i32.or', [
@@ -83,6 +82,12 @@ export function indirectJump(
       ]),
       leave('other page'),
     ),
+  ];
+  return [
+    e.setLocal(ROW, e.add(get(MAP), e.shl(hash, e.i32(4)))),
+    e.if(e.ne(e.load(32, get(ROW)), place()), e.setLocal(ROW, e.add(get(ROW), e.i32(L.ENTRY_MAP_ROW_BYTES)))),
+    e.if(e.ne(e.load(32, get(ROW)), place()), leave('no entry')),
+    ...(onePage ? [] : samePage),
     e.if(e.ltU(get(FUEL), e.i32(need)), leave('fuel')),
     e.setLocal(ENTRY, e.load(32, get(ROW), 4)),
     e.br('again'),

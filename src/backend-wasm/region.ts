@@ -70,7 +70,7 @@ export function generateRegion(
   const get = (local: number): Expr => e.getLocal(local, 'i32');
   const slot = (at: number): Expr => e.load(32, e.i32(0), at);
   const most = Math.max(...placed.map(({ need }) => need));
-  const computed = indirectJump(e, flow.map, most, (cause) => countExit(e, cause));
+  const computed = indirectJump(e, flow.map, most, pages.length === 1, (cause) => countExit(e, cause));
 
   const body = e.block(null, [
     ...R.loadRegisters(e, use),
