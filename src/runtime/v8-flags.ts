@@ -8,9 +8,19 @@ const KNOWN = [11, 12];
 const BUDGET = 1_800_000;
 const LARGE_BUDGET = 30 * BUDGET;
 
+/** A flag's name: `--no_some_flag` and `--some-flag=1` are one flag. */
+function nameOf(flag: string): string {
+  return flag
+    .replace(/=.*/s, '')
+    .replaceAll('_', '-')
+    .replace(/^--(no-?)?/, '');
+}
+
+/** Flags that the user has given to Node stay as they are. NODE_OPTIONS takes none of those that are set here. */
 function set(...flags: readonly string[]): void {
   if (!KNOWN.includes(parseInt(process.versions.v8, 10))) return;
-  for (const flag of flags) setFlagsFromString(flag);
+  const given = new Set(process.execArgv.map(nameOf));
+  for (const flag of flags) if (!given.has(nameOf(flag))) setFlagsFromString(flag);
 }
 
 /** Makes V8 look at what `withCompilationHint` adds to modules. Modules without it are compiled as ever. */
