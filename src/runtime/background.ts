@@ -3,6 +3,7 @@
  * finished translations between runs, by a poll that costs next to nothing.
  */
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { lowerOtherThreads } from './background-priority.js';
 import { packageRoot } from './load-interpreter.js';
@@ -16,6 +17,8 @@ export const MAX_PENDING = 32;
 export const BUSY = 2;
 /** A translation takes milliseconds, loading Binaryen on a busy machine seconds. */
 const MAX_WAIT_MS = 60_000;
+/** Waits in vain, one after the other, before it is given up: one may have been over while the process was stopped. */
+const MOST_WAITS = 2;
 
 /** Who translates for an engine. */
 export interface TranslationService {
@@ -71,7 +74,11 @@ export class BackgroundTranslator implements TranslationService {
     if (this.ownsProcess) lowerOtherThreads();
     const { port1, port2 } = new MessageChannel();
     const data: WorkerSetup = { port: port2, answered: this.answered, ownsProcess: this.ownsProcess };
-    const worker = new Worker(join(packageRoot(), 'dist/src/runtime/translation-worker.js'), {
+    const file = pathToFileURL(join(packageRoot(), 'dist/src/runtime/translation-worker.js'));
+    // A worker has its parent's options, and with this one among them Node starts it with text, no file.
+    const wantsText = process.execArgv.some((option) => option.startsWith('--input-type'));
+    const worker = new Worker(wantsText ? `import(${JSON.stringify(file.href)})` : file, {
+      eval: wantsText,
       workerData: data,
       transferList: [port2],
     });
@@ -104,13 +111,13 @@ export class BackgroundTranslator implements TranslationService {
   }
 
   finish(): void {
+    let inVain = 0;
     while (this.waiting.size > 0) {
       const before = Atomics.load(this.answered, 0);
       this.poll();
       if (this.waiting.size === 0) return;
-      if (Atomics.wait(this.answered, 0, before, MAX_WAIT_MS) === 'timed-out') {
-        this.fail(new Error('the translation worker does not answer'));
-      }
+      inVain = Atomics.wait(this.answered, 0, before, MAX_WAIT_MS) === 'timed-out' ? inVain + 1 : 0;
+      if (inVain === MOST_WAITS) this.fail(new Error('the translation worker does not answer'));
     }
   }
 }

@@ -3,14 +3,14 @@ import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_
 import { lowerOwnPriority } from './background-priority.js';
 import { type ErrorFacts, errorFacts } from './translator-bug.js';
 import { TranslationReuse } from './translation-reuse.js';
-import type { Translation, TranslationRequest } from './translator.js';
+import type { Translation, TranslationRequest, translate as Translator } from './translator.js';
 import { heedCompilationHints, leaveLoopsAlone, loadLightly } from './v8-flags.js';
 import { WARM_UP } from './warm-up.js';
 
 /** What the worker is started with. */
 export interface WorkerSetup {
   readonly port: MessagePort;
-  /** [0] incremented, and notified, after each answer; [1] set when the worker ends. */
+  /** [0] incremented, and notified, after each answer and when the worker ends; [1] set when it ends. */
   readonly answered: Int32Array;
   /** The process does nothing else than run guests. */
   readonly ownsProcess: boolean;
@@ -34,11 +34,18 @@ export interface WorkerReply {
   readonly error?: ErrorFacts;
 }
 
+const { port, answered, ownsProcess } = workerData as WorkerSetup;
+
+process.on('exit', () => {
+  Atomics.store(answered, 1, 1);
+  // Who is about to wait for the next answer does not.
+  Atomics.add(answered, 0, 1);
+  Atomics.notify(answered, 0);
+});
 lowerOwnPriority();
 heedCompilationHints();
-const { port, answered, ownsProcess } = workerData as WorkerSetup;
 if (ownsProcess) leaveLoopsAlone();
-const { translate } = await loadLightly(() => import('./translator.js'));
+let translate: typeof Translator;
 const known = new TranslationReuse();
 /** The first takes 30 ms, the last 1.5. */
 const WARM_UP_ROUNDS = 20;
@@ -58,11 +65,6 @@ function answer({ id, request }: WorkerRequest): WorkerReply {
   }
 }
 
-process.on('exit', () => {
-  Atomics.store(answered, 1, 1);
-  Atomics.notify(answered, 0);
-});
-
 /** Requests that have come and are not answered. */
 const pending: WorkerRequest[] = [];
 
@@ -81,13 +83,25 @@ function serve(first: WorkerRequest): void {
   }
 }
 
-// While nobody waits V8 gets to know the translator. An error in that ends the worker, and whoever polls is told.
-for (let round = 0; round < WARM_UP_ROUNDS; round++) {
-  const early = receiveMessageOnPort(port);
-  if (early) {
-    serve(early.message as WorkerRequest);
-    break;
+/** While nobody waits V8 gets to know the translator. Returns the request that ends that, if one comes. */
+function warmUp(): WorkerRequest | undefined {
+  for (let round = 0; round < WARM_UP_ROUNDS; round++) {
+    const early = receiveMessageOnPort(port);
+    if (early) return early.message as WorkerRequest;
+    translate(WARM_UP);
   }
-  translate(WARM_UP);
+  return undefined;
 }
+
+let early: WorkerRequest | undefined;
+try {
+  ({ translate } = await loadLightly(() => import('./translator.js')));
+  early = warmUp();
+} catch (error) {
+  // Nobody is told of errors but who asks: whatever is asked for has this one.
+  translate = () => {
+    throw error;
+  };
+}
+if (early) serve(early);
 port.on('message', serve);
