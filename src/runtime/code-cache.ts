@@ -48,6 +48,8 @@ export class CodeCache {
   private scratchEnd = L.SCRATCH_RECORDS;
   private readonly straddle = new Uint8Array(2 * MAX_INSTRUCTION);
   private readonly instructions: DecodedInstruction[] = [];
+  /** Called when everything was forgotten: other blocks get the addresses of records that there were. */
+  onFlush: () => void = () => undefined;
   /** Counters for statistics. */
   readonly counts = { blocks: 0, instructions: 0, invalidations: 0, flushes: 0 };
 
@@ -398,5 +400,6 @@ export class CodeCache {
     this.pageByMap.length = 0;
     this.nextMap = L.CODE_MAPS;
     this.nextRecord = L.RECORDS;
+    this.onFlush();
   }
 }

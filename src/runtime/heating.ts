@@ -57,4 +57,9 @@ export class Heating {
   forget(record: number): void {
     this.blocks.delete(record);
   }
+
+  /** So are those of all blocks. */
+  forgetAll(): void {
+    this.blocks.clear();
+  }
 }

@@ -64,8 +64,8 @@ export class TierUp {
   private readonly misses = new PairSamples();
   /** Regions that are being translated anew, alone or with others. */
   private readonly remaking = new Set<Region>();
-  /** First records of the blocks that are being translated; of one in two regions, until the first of them comes. */
-  private readonly underTranslation = new Set<number>();
+  /** First records of the blocks that are being translated, and in how many regions each. */
+  private underTranslation = new Map<number, number>();
 
   constructor(
     private readonly engine: TieredEngine,
@@ -83,6 +83,11 @@ export class TierUp {
     this.background = options.punctual
       ? new PunctualTranslator(translator, () => engine.instructions)
       : translator;
+    this.code.onFlush = () => {
+      this.heating?.forgetAll();
+      // Who has asked keeps the old one.
+      this.underTranslation = new Map();
+    };
   }
 
   /** Between runs: takes what is finished, and starts the worker when it may be needed soon. */
@@ -219,14 +224,19 @@ export class TierUp {
 
   /** Asks for the region of a block that became hot. */
   private translate(record: number, origin: RegionOrigin, pages: ReadonlyMap<number, CodePageView>): void {
-    const records = [
+    const { underTranslation } = this;
+    const records = new Set([
       record,
       ...origin.leaders.map((p) => this.code.heat.recordAt(pages.get(pageOf(p))!, p & 0xfff)),
-    ];
-    for (const r of records) this.underTranslation.add(r);
+    ]);
+    for (const r of records) underTranslation.set(r, (underTranslation.get(r) ?? 0) + 1);
     const first = pages.get(0)!;
     this.request(origin, pages, () => {
-      for (const r of records) this.underTranslation.delete(r);
+      for (const r of records) {
+        const others = underTranslation.get(r)! - 1;
+        if (others > 0) underTranslation.set(r, others);
+        else underTranslation.delete(r);
+      }
       // If it comes to nothing the block is to be hot once more, unless it went with its page.
       const isThere =
         this.code.pageOfMap(first.map) === first && this.code.heat.recordAt(first, origin.start) === record;

@@ -1,7 +1,10 @@
 /** What engines ask their translator for. */
 import { expect, test } from '@jest/globals';
 import { HeldTranslator } from './testing/held-translator.js';
-import { ADD_EAX, CODE, Guest, JMP, RET } from './testing/code-guest.js';
+import { STEP } from './heating.js';
+import { InterpreterEngine } from './interpreter-engine.js';
+import { ADD_EAX, CODE, DATA, Guest, JMP, OFTEN, PAGE, RET } from './testing/code-guest.js';
+import { regionName } from './translator-bug.js';
 
 /** Blocks that jump one to the next, the last of which returns. */
 const BLOCKS = 6;
@@ -23,6 +26,63 @@ test('while a region is translated none of its blocks is asked for again', () =>
   guest.translations.finish();
   guest.call(20_000);
   expect(guest.engine.counters()['regions entered']).toBeGreaterThan(0);
+});
+
+/** Names of what is under way. */
+const asked = ({ translations }: Guest): string[] => translations.held.map(({ request }) => request.name);
+/** All predecoded code goes. */
+function flush({ engine }: Guest): void {
+  if (!(engine instanceof InterpreterEngine)) throw new TypeError('an engine without predecoded code');
+  engine.code.flush();
+}
+
+test('a block in two regions is not asked for again when the first of them is there', () => {
+  const JMP_EBX = [0xff, 0xe3];
+  const [A, B, BOTH] = [CODE + PAGE, CODE + 2 * PAGE, CODE + 3 * PAGE];
+  const guest = new Guest('auto');
+  guest.put(CODE, JMP_EBX);
+  guest.put(A, JMP(A, BOTH));
+  guest.put(B, JMP(B, BOTH));
+  guest.put(BOTH, RET);
+  const [nameOfA, nameOfB, nameOfBoth] = [A, B, BOTH].map((eip) => regionName(eip, undefined));
+  guest.call(OFTEN.auto, DATA, A);
+  guest.call(OFTEN.auto, DATA, B);
+  expect(asked(guest)).toEqual(expect.arrayContaining([nameOfA, nameOfB]));
+  guest.translations.deliver(({ name }) => name !== nameOfB);
+  guest.call(OFTEN.auto, DATA, B);
+  expect(asked(guest)).toContain(nameOfB);
+  expect(asked(guest)).not.toContain(nameOfBoth);
+});
+
+test('what was asked for before all records went is asked for again', () => {
+  const guest = new Guest('auto');
+  guest.put(CODE, RET);
+  guest.call(OFTEN.auto);
+  const before = asked(guest);
+  expect(before).not.toEqual([]);
+  flush(guest);
+  guest.call(OFTEN.auto);
+  expect(asked(guest)).toEqual([...before, ...before]);
+  // Answers to what was asked before change nothing of that.
+  const { held } = guest.translations;
+  const [first] = held;
+  guest.translations.deliver((request) => request === first!.request);
+  guest.call(OFTEN.auto);
+  expect(asked(guest)).toEqual([...before.slice(1), ...before]);
+});
+
+test('records are no warmer for those that stood there before all went', () => {
+  const guest = new Guest('auto', { heat: undefined, punctual: true });
+  guest.put(CODE, RET);
+  const step = (): void => void guest.call(STEP);
+  step();
+  step();
+  flush(guest);
+  step();
+  step();
+  expect(asked(guest)).toEqual([]);
+  step();
+  expect(asked(guest)).not.toEqual([]);
 });
 
 test('the interpreter asks for nothing, however often a block runs', () => {

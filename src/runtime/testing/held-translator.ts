@@ -36,7 +36,14 @@ export class HeldTranslator implements TranslationService {
   }
   /** Delivers everything. */
   finish(): void {
+    this.deliver(() => true);
+  }
+  /** Delivers those that are picked. */
+  deliver(isPicked: (request: TranslationRequest) => boolean): void {
     this.complete();
-    for (const { done, reply } of this.held.splice(0)) done(reply!);
+    const picked = this.held.filter(({ request }) => isPicked(request));
+    const rest = this.held.filter(({ request }) => !isPicked(request));
+    this.held.splice(0, this.held.length, ...rest);
+    for (const { done, reply } of picked) done(reply!);
   }
 }
