@@ -27,6 +27,18 @@ function packageVersion(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
+/** What to do when nobody reads our messages any more, as behind `2>&1 | head`. A machine that runs is switched off first. */
+let readerGone = (): void => process.exit(STATUS_PIPE);
+
+const printedTo = new Set<NodeJS.WriteStream>();
+
+/** Writes to standard output or error. That nobody reads it is no bug of ours. */
+function print(stream: NodeJS.WriteStream, text: string): void {
+  if (!printedTo.has(stream)) stream.on('error', () => readerGone());
+  printedTo.add(stream);
+  stream.write(text);
+}
+
 /** For reports of bugs. */
 let guestState = (): string => 'no guest yet';
 
@@ -38,12 +50,16 @@ async function launch(options: LaunchOptions, explanation?: Explanation): Promis
   const { Machine } = await import('./machine.js');
   let status: number | undefined;
   let machine: Machine | undefined;
-  const output = new ConsoleOutput(1, () => {
-    status = STATUS_PIPE;
-    machine?.stop('nobody reads the console');
-  });
+  let cutShort = (): void => {};
+  const isCutShort = new Promise<void>((resolve) => (cutShort = resolve));
+  const stop = (withStatus: number, why: string): void => {
+    status = withStatus;
+    machine?.stop(why);
+    cutShort();
+  };
+  const output = new ConsoleOutput(1, () => stop(STATUS_PIPE, 'nobody reads the console'));
   const say = (line: string): void =>
-    void process.stderr.write(terminal.isTerminal ? `${line}\r\n` : `${line}\n`);
+    print(process.stderr, terminal.isTerminal ? `${line}\r\n` : `${line}\n`);
   const terminal = new Terminal(process.stdin, {
     input: (bytes) => machine!.write(bytes),
     inputEnded: () => machine!.endInput(),
@@ -61,35 +77,34 @@ async function launch(options: LaunchOptions, explanation?: Explanation): Promis
   });
   explanation?.prepare(machine);
   guestState = () => `guest eip 0x${machine.eip.toString(16)}, ${machine.instructions} instructions`;
-  let signalled = (): void => {};
-  const anySignal = new Promise<void>((resolve) => (signalled = resolve));
   let ended = false;
   const onSignal = (signal: NodeJS.Signals): void => {
     if (ended) return;
-    status = SIGNALS[signal as keyof typeof SIGNALS];
-    machine.stop(`ended by ${signal}`);
-    signalled();
+    stop(SIGNALS[signal as keyof typeof SIGNALS], `ended by ${signal}`);
   };
   for (const signal of Object.keys(SIGNALS)) process.on(signal, onSignal);
+  const exitWithStatus = readerGone;
   let exit: MachineExit;
   try {
+    readerGone = () => stop(STATUS_PIPE, 'nobody reads the messages');
     // With the virtual clock nothing may depend on when input arrives: it is read first.
     if (options.clock === 'virtual' && !terminal.isTerminal)
-      await Promise.race([terminal.openAndReadAll(), anySignal]);
+      await Promise.race([terminal.openAndReadAll(), isCutShort]);
     else terminal.open();
     exit = await machine.run();
   } finally {
     output.finish();
     terminal.close();
+    readerGone = exitWithStatus;
     // The handlers stay: a signal sent again must not cut the way out short.
     ended = true;
   }
   // Messages start on a line of their own, also when the guest was cut off in its prompt.
-  if (terminal.isTerminal && !output.atLineStart) process.stderr.write('\n');
+  if (terminal.isTerminal && !output.atLineStart) print(process.stderr, '\n');
   tell(exit, options);
-  if (explanation) process.stderr.write(await explanation.text());
-  if (options.stats) process.stderr.write(statsText(machine.stats));
-  if (options.json) process.stderr.write(statsJson(machine.stats));
+  if (explanation) print(process.stderr, await explanation.text());
+  if (options.stats) print(process.stderr, statsText(machine.stats));
+  if (options.json) print(process.stderr, statsJson(machine.stats));
   return status ?? exit.status;
 }
 
@@ -98,7 +113,7 @@ async function launchCompare(argv: readonly string[]): Promise<number> {
   const { COMPARE, runCompare } = await import('./compare-command.js');
   const options = parseCommandLine(argv, packageVersion(), COMPARE);
   if ('information' in options) {
-    process.stdout.write(options.information);
+    print(process.stdout, options.information);
     return EXIT_STATUS.clean;
   }
   const input: Buffer[] = [];
@@ -108,7 +123,7 @@ async function launchCompare(argv: readonly string[]): Promise<number> {
   const status = runCompare(options, {
     input: Buffer.concat(input),
     onConsole: (bytes) => void output.write(bytes),
-    say: (text) => void process.stderr.write(text),
+    say: (text) => print(process.stderr, text),
     argv,
   });
   output.finish();
@@ -117,23 +132,25 @@ async function launchCompare(argv: readonly string[]): Promise<number> {
 
 /** The machine's end in one line, if it is news. */
 function tell(exit: MachineExit, options: LaunchOptions): void {
-  if (exit.reason === 'death') process.stderr.write(`lguest: ${exit.message}\n`);
-  else if (exit.reason === 'panic') process.stderr.write(`lguest: the guest panicked: ${exit.message}\n`);
-  else if (options.verbose) process.stderr.write(`lguest: ${exit.reason}: ${exit.message}\n`);
+  if (exit.reason === 'death') print(process.stderr, `lguest: ${exit.message}\n`);
+  else if (exit.reason === 'panic') print(process.stderr, `lguest: the guest panicked: ${exit.message}\n`);
+  else if (options.verbose) print(process.stderr, `lguest: ${exit.reason}: ${exit.message}\n`);
 }
 
 /** One line, and a file with all the rest. */
 async function reportBug(error: unknown): Promise<void> {
+  readerGone = () => process.exit(EXIT_STATUS.bug);
   const { bugReport, writeReport } = await import('./bug-report.js');
   const { oneLine } = await import('./machine.js');
   const text = await bugReport(error, { argv: process.argv.slice(2), guestState: guestState() });
   const path = writeReport(text);
   const what = oneLine(error instanceof Error ? error.message : String(error));
   const where = path === undefined ? 'what follows' : path;
-  process.stderr.write(
+  print(
+    process.stderr,
     `lguest: this is a bug in lguest-jit ${packageVersion()}, not in your guest (${what}); please report it with ${where}\n`,
   );
-  if (path === undefined) process.stderr.write(text);
+  if (path === undefined) print(process.stderr, text);
 }
 
 async function main(argv: readonly string[]): Promise<number> {
@@ -144,13 +161,13 @@ async function main(argv: readonly string[]): Promise<number> {
       ? parseCommandLine(argv.slice(1), packageVersion(), explain.EXPLAIN)
       : parseCommandLine(argv, packageVersion());
     if ('information' in options) {
-      process.stdout.write(options.information);
+      print(process.stdout, options.information);
       return EXIT_STATUS.clean;
     }
     return await launch(options, explain && new explain.Explanation(options));
   } catch (error) {
     if (error instanceof UserError) {
-      process.stderr.write(`lguest: ${error.message}\n`);
+      print(process.stderr, `lguest: ${error.message}\n`);
       return EXIT_STATUS.userError;
     }
     await reportBug(error);
