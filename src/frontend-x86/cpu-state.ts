@@ -44,8 +44,12 @@ export const SELECTOR = 56;
 export const SEGMENT_BASE = 80;
 /** Highest valid offset (byte granular): SEGMENT_LIMIT + 4 × segment. 0 with attributes 0 = null selector. */
 export const SEGMENT_LIMIT = 104;
-/** Descriptor bits 8..23 of its second dword (type, S, DPL, P, AVL, D/B, G) shifted down by 8; 0 = unusable. */
+/**
+ * Of a descriptor's second dword bits 8..23 (type, S, DPL, P, AVL, D/B, G) shifted down by 8, without the limit's four:
+ * SEGMENT_ATTR + 4 × segment. 0 = unusable.
+ */
 export const SEGMENT_ATTR = 128;
+export const SEGMENT_ATTR_MASK = 0xf0ff;
 
 /** Current privilege level 0..3. */
 export const CPL = 152;

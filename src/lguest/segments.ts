@@ -177,7 +177,7 @@ export class Segments {
     let limit = (low & 0xffff) | (high & 0xf0000);
     if (high & DESC_GRANULARITY) limit = (limit << 12) | 0xfff;
     limit >>>= 0;
-    const attributes = (high >>> 8) & 0xffff;
+    const attributes = (high >>> 8) & S.SEGMENT_ATTR_MASK;
     const slot = 4 * segment;
     cpu.set(S.SELECTOR + slot, selector);
     if (

@@ -10,6 +10,7 @@ import {
   GDT_LIMIT,
   GS,
   SEGMENT_ATTR,
+  SEGMENT_ATTR_MASK,
   SEGMENT_BASE,
   SEGMENT_LIMIT,
   SEGMENT_LOADED,
@@ -21,13 +22,11 @@ import { Lifter, VECTOR } from './context.js';
 
 /** Attribute bits as in SEGMENT_ATTR. */
 export const ATTR = { writableOrReadable: 2, conforming: 4, code: 8, s: 0x10, present: 0x80 } as const;
-/** Bits 8..23 of the descriptor's second dword without the limit's four. */
-const ATTR_MASK = 0xf0ff;
 
 /** Attributes of a descriptor, as SEGMENT_ATTR holds them. */
 export function attributes(b: Builder, descriptor: Value): Value {
   const high = b.pure('i32.wrap_i64', b.pure('i64.shr_u', descriptor, b.const64(40n)));
-  return b.pure('i32.and', high, b.const32(ATTR_MASK));
+  return b.pure('i32.and', high, b.const32(SEGMENT_ATTR_MASK));
 }
 function dplOf(x: Lifter, attr: Value): Value {
   return x.andC(x.shrC(attr, 5), 3);
