@@ -67,7 +67,7 @@ async function regionLines(
   const hot = place(text.address(origin.start), symbolOf);
   return [
     `Region ${origin.name}: ${text.blocks.length} blocks, ${text.instructions} instructions, ${region.bytes} bytes of Wasm`,
-    `Formed after ${origin.instructions} instructions, when the block at ${hot} had been entered ${times(origin.heat)}.`,
+    `Formed after ${origin.instructions} instructions, when the block at ${hot} was ${origin.heat}: it had been entered ${times(origin.entered)}.`,
     `Pages: ${pages.join(', ')}`,
     ...(traffic ? trafficLines(traffic, entries, symbolOf) : []),
     '',
@@ -77,28 +77,33 @@ async function regionLines(
   ];
 }
 
-function blockLine(
-  { start, instructions, entered, refused }: BlockFacts,
-  heat: number,
-  symbolOf?: SymbolOf,
-): string {
-  const block = `It is in the decoded block at ${place(start, symbolOf)} (${instructions} instructions), `;
-  if (refused !== undefined) return `${block}which was hot and was not translated: ${refused}.`;
-  if (entered === undefined)
-    return `${block}which was hot: it is being translated, or was translated before.`;
-  return `${block}which was entered ${times(entered)} of the ${heat} that make it hot.`;
+function blockLines({ start, instructions, progress, refused }: BlockFacts, symbolOf?: SymbolOf): string[] {
+  const block = `It is in the decoded block at ${place(start, symbolOf)} (${instructions} instructions), which was `;
+  const { entered, isUnderTranslation, thresholds } = progress;
+  if (isUnderTranslation) return [`${block}worth a translation, and is being translated.`];
+  if (refused !== undefined) return [`${block}worth a translation, and was not translated: ${refused}.`];
+  const { hot, warm } = thresholds;
+  const lines = [`${block}entered ${times(entered)}.`];
+  if (warm === undefined)
+    lines.push(`It becomes hot, and is translated, when it is entered ${times(hot.entries)}.`);
+  else
+    lines.push(
+      `It becomes hot, and is translated, when it is entered ${times(hot.entries)} within ${hot.within / 1e6} million instructions; with`,
+      `${times(warm.entries)} within ${warm.within / 1e6} million it is warm, and is translated when nothing else is to be.`,
+    );
+  return lines;
 }
 
 function untranslatedLines(facts: CodeFacts, symbolOf?: SymbolOf): string[] {
-  const { physical, blocks, heat } = facts;
+  const { physical, blocks, isDecoded } = facts;
   if (physical === undefined) return ['It is in no region, and not mapped in the address space of now.'];
   const lines = ['It is in no region.'];
-  for (const block of blocks) lines.push(blockLine(block, heat!, symbolOf));
+  for (const block of blocks) lines.push(...blockLines(block, symbolOf));
   if (blocks.length === 0)
     lines.push(
-      heat === undefined
-        ? 'Nothing of its page was ever executed.'
-        : 'No decoded block has it: it was never executed, or not since the code of its page was dropped.',
+      isDecoded
+        ? 'No decoded block has it: it was never executed, or not since the code of its page was dropped.'
+        : 'Nothing of its page was ever executed.',
     );
   return lines;
 }

@@ -101,7 +101,7 @@ export class RegionText {
   /** Why discovery took the block in. */
   private reasons(number: number): string[] {
     const { start } = this.blocks[number]!;
-    const out = start === this.origin.start ? ['it became hot'] : [];
+    const out = start === this.origin.start ? [`it became ${this.origin.heat}`] : [];
     this.blocks.forEach(({ end }, i) => {
       const last = this.code[i]!.at(-1);
       if (last === undefined) return;

@@ -134,6 +134,7 @@ export class CodeCache {
       blocks.push({
         offset: data.getUint16(first + RECORD_OFFSET, true),
         instructions: u8[first + RECORD_LEFT]!,
+        record: first,
         countdown: this.heat.left(first),
       });
     }

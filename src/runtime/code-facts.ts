@@ -3,6 +3,7 @@ import { decode } from '../frontend-x86/decode.js';
 import { liftRegion } from '../frontend-x86/lift-region.js';
 import * as S from '../frontend-x86/cpu-state.js';
 import type { InterpreterEngine } from './interpreter-engine.js';
+import type { BlockProgress } from './tier-up.js';
 import type { RefusalCause } from './refusals.js';
 import type { Region } from './region-cache.js';
 import type { TranslationRequest } from './translator.js';
@@ -21,8 +22,7 @@ export interface BlockFacts {
   /** Linear address of its first instruction. */
   readonly start: number;
   readonly instructions: number;
-  /** Entries so far; undefined when it was hot already and is counted anew. */
-  readonly entered: number | undefined;
+  readonly progress: BlockProgress;
   readonly refused: RefusalCause | undefined;
 }
 
@@ -31,8 +31,8 @@ export interface CodeFacts {
   readonly physical: number | undefined;
   readonly regions: readonly RegionFacts[];
   readonly blocks: readonly BlockFacts[];
-  /** Entries that make a block of the page hot; undefined if nothing of the page was ever decoded. */
-  readonly heat: number | undefined;
+  /** Whether anything of the page was ever decoded. */
+  readonly isDecoded: boolean;
   /** How often the page's code was dropped because it was written, or all code was. */
   readonly drops: number;
 }
@@ -49,14 +49,16 @@ export function codeFacts(engine: InterpreterEngine, linear: number): CodeFacts 
   const page = physical === undefined ? undefined : engine.code.describePage(physical >>> 12);
   const offset = linear % PAGE;
   const blocks = (page?.blocks ?? [])
+    // The records that stand for a region's entry do not count.
+    .filter((b) => b.countdown <= page!.heat + 1)
     .filter((b) => offset >= b.offset && offset < endOf(engine, physical!, b.offset, b.instructions))
-    .map(({ offset: start, instructions, countdown }) => ({
+    .map(({ offset: start, instructions, record }) => ({
       start: (linear - offset + start) >>> 0,
       instructions,
-      entered: countdown > page!.heat ? undefined : page!.heat - countdown,
+      progress: engine.tierUp.progressOf(record, page!.heat),
       refused: engine.tierUp.refusals.at((physical! & -PAGE) + start),
     }));
-  return { physical, regions, blocks, heat: page?.heat, drops: page?.drops ?? 0 };
+  return { physical, regions, blocks, isDecoded: page !== undefined, drops: page?.drops ?? 0 };
 }
 
 /** Whether the address is in a block of the region: as the region sees it, or through another mapping. */

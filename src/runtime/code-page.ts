@@ -36,9 +36,12 @@ export interface PageDescription {
   readonly blocks: readonly {
     readonly offset: number;
     readonly instructions: number;
-    /** Entries left until it is hot; above `heat` if it was hot already. */
+    /** Its first record. */
+    readonly record: number;
+    /** Entries left until it is looked at; far above `heat` if that is never, as it stands for a region's entry. */
     readonly countdown: number;
   }[];
+  /** Entries from one look at a block to the next. */
   readonly heat: number;
   readonly drops: number;
 }

@@ -1,12 +1,12 @@
 import { expect, test } from '@jest/globals';
-import { Heating } from './heating.js';
+import { Heating, heatThresholds, STEP } from './heating.js';
 
 const BLOCK = 0x1000;
 const MILLION = 1_000_000;
 
 /** What is said of a block at the end of each of so many steps, which are so many instructions apart. */
 function steps(heating: Heating, count: number, apart: number, from = 0): string[] {
-  return Array.from({ length: count }, (_, i) => heating.note(BLOCK, from + i * apart));
+  return Array.from({ length: count }, (_, i) => heating.note(BLOCK, from + i * apart, STEP));
 }
 
 test('a block that comes to step after step at once is warm, and then hot', () => {
@@ -27,15 +27,36 @@ test('what comes as far by and by stays cold', () => {
 test('a long pause makes a hot block start anew', () => {
   const heating = new Heating();
   steps(heating, 14, MILLION);
-  expect(heating.note(BLOCK, 500 * MILLION)).toBe('cold');
+  expect(heating.note(BLOCK, 500 * MILLION, STEP)).toBe('cold');
 });
 
 test('a block that is forgotten starts anew, others do not', () => {
   const heating = new Heating();
   steps(heating, 14, MILLION);
-  for (let i = 0; i < 14; i++) heating.note(BLOCK + 64, i * MILLION);
+  for (let i = 0; i < 14; i++) heating.note(BLOCK + 64, i * MILLION, STEP);
   heating.forget(BLOCK);
   expect(heating.has(BLOCK)).toBe(false);
-  expect(heating.note(BLOCK, 14 * MILLION)).toBe('cold');
-  expect(heating.note(BLOCK + 64, 14 * MILLION)).toBe('hot');
+  expect(heating.note(BLOCK, 14 * MILLION, STEP)).toBe('cold');
+  expect(heating.note(BLOCK + 64, 14 * MILLION, STEP)).toBe('hot');
+});
+
+test('entries are counted over all steps, in whatever time', () => {
+  const heating = new Heating();
+  expect(heating.enteredOf(BLOCK)).toBe(0);
+  steps(heating, 3, 300 * MILLION);
+  expect(heating.note(BLOCK, 900 * MILLION, 2 * STEP)).toBe('cold');
+  expect(heating.enteredOf(BLOCK)).toBe(5 * STEP);
+  heating.forget(BLOCK);
+  expect(heating.enteredOf(BLOCK)).toBe(0);
+});
+
+test('thresholds in entries are those in steps', () => {
+  const { hot, warm } = heatThresholds(STEP);
+  const entered = (heat: string): number => {
+    const heating = new Heating();
+    for (let now = 0; heating.note(BLOCK, now, STEP) !== heat;) now++;
+    return heating.enteredOf(BLOCK);
+  };
+  expect(entered('hot')).toBe(hot.entries);
+  expect(entered('warm')).toBe(warm.entries);
 });

@@ -15,7 +15,24 @@ const MOST_BLOCKS = 100_000;
 
 export type Heat = 'cold' | 'warm' | 'hot';
 
+/** So many entries of a block within so many guest instructions. */
+export interface HeatThreshold {
+  readonly entries: number;
+  readonly within: number;
+}
+
+/** What makes a block hot, and what warm, if a step of it takes so many entries. */
+export function heatThresholds(step: number): Readonly<Record<'hot' | 'warm', HeatThreshold>> {
+  const threshold = ({ steps, within }: typeof HOT | typeof WARM): HeatThreshold => ({
+    entries: steps * step,
+    within,
+  });
+  return { hot: threshold(HOT), warm: threshold(WARM) };
+}
+
 interface History {
+  /** Entries in all steps. */
+  entered: number;
   /** Instruction counts, and the steps since. */
   hotFrom: number;
   hotSteps: number;
@@ -26,12 +43,12 @@ interface History {
 export class Heating {
   private readonly blocks = new Map<number, History>();
 
-  /** The block with this first record came to the end of a step, after so many guest instructions. */
-  note(record: number, now: number): Heat {
+  /** The block with this first record came to the end of a step of so many entries, after `now` guest instructions. */
+  note(record: number, now: number, step: number): Heat {
     let block = this.blocks.get(record);
     if (block === undefined) {
       if (this.blocks.size >= MOST_BLOCKS) this.blocks.clear();
-      block = { hotFrom: now, hotSteps: 0, warmFrom: now, warmSteps: 0 };
+      block = { entered: 0, hotFrom: now, hotSteps: 0, warmFrom: now, warmSteps: 0 };
       this.blocks.set(record, block);
     }
     if (now - block.hotFrom > HOT.within) {
@@ -42,6 +59,7 @@ export class Heating {
       block.warmFrom = now;
       block.warmSteps = 0;
     }
+    block.entered += step;
     block.hotSteps++;
     block.warmSteps++;
     if (block.hotSteps >= HOT.steps) return 'hot';
@@ -51,6 +69,11 @@ export class Heating {
   /** Whether the block has come to the end of a step. */
   has(record: number): boolean {
     return this.blocks.has(record);
+  }
+
+  /** Entries of the block in all its steps. */
+  enteredOf(record: number): number {
+    return this.blocks.get(record)?.entered ?? 0;
   }
 
   /** Its next steps are its first. */

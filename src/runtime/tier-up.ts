@@ -12,7 +12,7 @@ import { sameLines } from './code-lines.js';
 import type { CodePageView } from './code-page.js';
 import { CODE_BASE } from './cpu.js';
 import type { Engine } from './engine.js';
-import { Heating } from './heating.js';
+import { Heating, heatThresholds, type HeatThreshold } from './heating.js';
 import type { MachineMemory } from './machine-memory.js';
 import type { GuestMmu } from './mmu.js';
 import { PunctualTranslator } from './punctual-translator.js';
@@ -38,6 +38,14 @@ export interface TieredEngine extends Engine {
   readonly mmu: GuestMmu;
   readonly code: CodeCache;
   readonly regions: RegionCache;
+}
+
+/** How far a block is on its way to a translation. */
+export interface BlockProgress {
+  /** Entries so far. */
+  readonly entered: number;
+  readonly isUnderTranslation: boolean;
+  readonly thresholds: { readonly hot: HeatThreshold; readonly warm?: HeatThreshold };
 }
 
 /** The way up of an engine's code. Refusals are public for reports. */
@@ -111,7 +119,9 @@ export class TierUp {
     };
     const first = view(0);
     if (first === undefined) return this.refusals.note('page is not mapped for execution');
-    if (!this.isWorthIt(record)) {
+    const step = this.code.heat.of(first);
+    const worth = this.worthOf(record, step);
+    if (worth === undefined) {
       this.code.heat.start(record, first);
       return;
     }
@@ -150,7 +160,7 @@ export class TierUp {
       optimized: this.tiers === 'auto',
       linear,
       start,
-      heat: this.code.heat.of(first),
+      ...worth,
       instructions: this.engine.instructions,
     };
     this.translations++;
@@ -159,17 +169,28 @@ export class TierUp {
     if (this.tiers === 'jit') this.background.finish();
   }
 
-  /** Whether a block that has come to its heat is to be translated now. */
-  private isWorthIt(record: number): boolean {
+  /** Why a block that was entered another `step` times is to be translated now; undefined if it is not. */
+  private worthOf(record: number, step: number): Pick<RegionOrigin, 'heat' | 'entered'> | undefined {
     const { background, heating } = this;
-    if (this.tiers !== 'auto') return this.tiers === 'jit';
-    if (background.full || this.underTranslation.has(record)) return false;
-    if (heating === undefined) return true;
-    const heat = heating.note(record, this.engine.instructions);
-    if (this.engine.instructions < this.firstRequest || heat === 'cold') return false;
-    if (heat === 'warm' && !background.idle) return false;
+    if (this.tiers === 'interp') return undefined;
+    if (this.tiers === 'auto' && (background.full || this.underTranslation.has(record))) return undefined;
+    if (heating === undefined) return { heat: 'hot', entered: step };
+    const heat = heating.note(record, this.engine.instructions, step);
+    if (this.engine.instructions < this.firstRequest || heat === 'cold') return undefined;
+    if (heat === 'warm' && !background.idle) return undefined;
+    const entered = heating.enteredOf(record);
     heating.forget(record);
-    return true;
+    return { heat, entered };
+  }
+
+  /** How far the block with this first record is, if a step takes so many entries; for reports. */
+  progressOf(record: number, step: number): BlockProgress {
+    const { heating } = this;
+    return {
+      entered: (heating?.enteredOf(record) ?? 0) + step - this.code.heat.left(record),
+      isUnderTranslation: this.underTranslation.has(record),
+      thresholds: heating ? heatThresholds(step) : { hot: { entries: step, within: Infinity } },
+    };
   }
 
   /** Import `transition`: one of many transitions from region to region. */

@@ -7,7 +7,7 @@ import type { RegionLimits } from './region-cache.js';
 /** Which tiers run: `interp` the interpreter alone; `jit` every block as a region from its first run; `auto` hot ones. */
 export type Tiers = 'interp' | 'jit' | 'auto';
 
-/** Entries of a block before it is looked at, and with all but `auto` (see `heating.ts`) translated. */
+/** Entries of a block before it is looked at: with `auto` a step (see `heating.ts`), else it is translated then. */
 export const HEAT: Readonly<Record<Tiers, number>> = { interp: 0x7fffffff, jit: 1, auto: STEP };
 /**
  * Guest instructions before `auto` starts its worker, and before it asks it for anything. By the first a boot is over, which
@@ -33,7 +33,7 @@ export interface TierOptions {
   readonly symbolOf?: SymbolOf;
   /** Counts how each region is entered and left, which costs time. Default false. */
   readonly watchRegions?: boolean;
-  /** Entries of a block before it is translated: 1 .. 2^31 - 1. Default by `Tiers`. */
+  /** Entries of a block before it is translated, whatever time they take: 1 .. 2^31 - 1. Default as `Tiers` and `HEAT` say. */
   readonly heat?: number;
   /** Installs translations at repeatable instruction counts; see `PunctualTranslator`. Default false. */
   readonly punctual?: boolean;

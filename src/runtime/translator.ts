@@ -38,8 +38,10 @@ export interface RegionOrigin extends RegionOutline {
   readonly linear: number;
   /** Offset in that page of the block that became hot. */
   readonly start: number;
-  /** How often a block of that page had to be entered to be hot. */
-  readonly heat: number;
+  /** What that block was when it was asked for. */
+  readonly heat: 'hot' | 'warm';
+  /** How often it had been entered. */
+  readonly entered: number;
   /** Guest instructions executed by then, to a run's precision. */
   readonly instructions: number;
 }
