@@ -1,6 +1,7 @@
 /** What `lguest explain` tells of an address: the regions that hold it, or why none does. */
 import type { SymbolOf } from '../runtime/engine.js';
 import { codeFacts, type BlockFacts, type CodeFacts, type RegionFacts } from '../runtime/code-facts.js';
+import type { RegionOrigin } from '../runtime/translator.js';
 import type { InterpreterEngine } from '../runtime/interpreter-engine.js';
 import type { RegionTraffic } from '../runtime/region-traffic.js';
 import { UserError } from './errors.js';
@@ -52,6 +53,24 @@ function trafficLines(traffic: RegionTraffic, entries: readonly number[], symbol
   return lines;
 }
 
+/** How the region came to be. */
+function originLines(origin: RegionOrigin, text: RegionText, symbolOf?: SymbolOf): string[] {
+  const { start, heat, entered, instructions, merged = [], missing = [], missedAt } = origin;
+  const at = (where: number): string => place(text.address(where), symbolOf);
+  const lines = [
+    `Formed after ${instructions} instructions, when the block at ${at(start)} was ${heat}: it had been entered ${times(entered)}.`,
+    ...merged.map(
+      (part) =>
+        `Merged after ${part.instructions} instructions with the region of the block at ${at(part.start)}.`,
+    ),
+  ];
+  if (missedAt !== undefined)
+    lines.push(
+      `Made anew after ${missedAt} instructions: what often misses the TLB calls for it now, at ${missing.map(at).join(', ')}.`,
+    );
+  return lines;
+}
+
 async function regionLines(
   { region, request }: RegionFacts,
   linear: number,
@@ -64,10 +83,9 @@ async function regionLines(
     ([delta, { pfn }]) => `${hex8(text.address(delta * 4096))} (guest-physical ${hex8(pfn * 4096)})`,
   );
   const entries = region.entries.map((entry) => text.address(entry.place));
-  const hot = place(text.address(origin.start), symbolOf);
   return [
     `Region ${origin.name}: ${text.blocks.length} blocks, ${text.instructions} instructions, ${region.bytes} bytes of Wasm`,
-    `Formed after ${origin.instructions} instructions, when the block at ${hot} was ${origin.heat}: it had been entered ${times(origin.entered)}.`,
+    ...originLines(origin, text, symbolOf),
     `Pages: ${pages.join(', ')}`,
     ...(traffic ? trafficLines(traffic, entries, symbolOf) : []),
     '',
@@ -95,9 +113,16 @@ function blockLines({ start, instructions, progress, refused }: BlockFacts, symb
 }
 
 function untranslatedLines(facts: CodeFacts, symbolOf?: SymbolOf): string[] {
-  const { physical, blocks, isDecoded } = facts;
-  if (physical === undefined) return ['It is in no region, and not mapped in the address space of now.'];
-  const lines = ['It is in no region.'];
+  const { physical, blocks, isDecoded, firstRequest } = facts;
+  const lines = [
+    `It is in no region${physical === undefined ? ', and not mapped in the address space of now' : ''}.`,
+    ...(firstRequest === undefined
+      ? []
+      : [
+          `The guest has not run for long enough: before ${firstRequest} instructions nothing is translated, unless --clock=virtual is given.`,
+        ]),
+  ];
+  if (physical === undefined) return lines;
   for (const block of blocks) lines.push(...blockLines(block, symbolOf));
   if (blocks.length === 0)
     lines.push(

@@ -101,7 +101,9 @@ export class RegionText {
   /** Why discovery took the block in. */
   private reasons(number: number): string[] {
     const { start } = this.blocks[number]!;
-    const out = start === this.origin.start ? [`it became ${this.origin.heat}`] : [];
+    const { heat, merged = [] } = this.origin;
+    const out = start === this.origin.start ? [`it became ${heat}`] : [];
+    if (merged.some((part) => part.start === start)) out.push('it had a region of its own');
     this.blocks.forEach(({ end }, i) => {
       const last = this.code[i]!.at(-1);
       if (last === undefined) return;
@@ -114,7 +116,10 @@ export class RegionText {
       if (op === 'call') out.push(`return to behind the call at ${at}`);
       else out.push(endsBlock(last.instruction) ? `the way on from ${at}` : `runs on from ${at}`);
     });
-    return out.length > 0 ? out : ['warm code of the same page, reached by computed jumps'];
+    if (out.length > 0) return out;
+    // Discovery looks for warm code in the page that it starts in.
+    const wasSearched = [this.origin, ...merged].some((part) => pageOf(part.start) === pageOf(start));
+    return [wasSearched ? 'warm code of the page, reached by computed jumps' : 'reached by warm code'];
   }
 
   /** Blocks with their guest code, and with `ir` each one's IR. `mark`: the block that was asked for. */

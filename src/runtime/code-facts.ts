@@ -33,6 +33,8 @@ export interface CodeFacts {
   readonly blocks: readonly BlockFacts[];
   /** Whether anything of the page was ever decoded. */
   readonly isDecoded: boolean;
+  /** Instructions of the guest before which nothing is translated, if it has not executed as many. */
+  readonly firstRequest: number | undefined;
   /** How often the page's code was dropped because it was written, or all code was. */
   readonly drops: number;
 }
@@ -58,7 +60,15 @@ export function codeFacts(engine: InterpreterEngine, linear: number): CodeFacts 
       progress: engine.tierUp.progressOf(record, page!.heat),
       refused: engine.tierUp.refusals.at((physical! & -PAGE) + start),
     }));
-  return { physical, regions, blocks, isDecoded: page !== undefined, drops: page?.drops ?? 0 };
+  const { firstRequest } = engine.tierUp;
+  return {
+    physical,
+    regions,
+    blocks,
+    isDecoded: page !== undefined,
+    firstRequest: engine.instructions < firstRequest ? firstRequest : undefined,
+    drops: page?.drops ?? 0,
+  };
 }
 
 /** Whether the address is in a block of the region: as the region sees it, or through another mapping. */

@@ -46,8 +46,8 @@ export class PairSamples {
   }
 }
 
-/** Both regions as one, seen from the first; undefined if it would be too large, or their pages contradict. */
-export function merge(a: Region, b: Region): Merger | undefined {
+/** Both regions as one, seen from the first, after `instructions` of the guest; undefined if it would be too large, or their pages contradict. */
+export function merge(a: Region, b: Region, instructions: number): Merger | undefined {
   if (a.instructions + b.instructions > MOST_INSTRUCTIONS) return undefined;
   const shift = (b.origin.linear - a.origin.linear) | 0;
   const pages = new Map(a.pagesByDelta);
@@ -63,5 +63,14 @@ export function merge(a: Region, b: Region): Merger | undefined {
   const leaders = both(a.origin.leaders, b.origin.leaders).sort((x, y) => x - y);
   const entries = both(a.origin.entries, b.origin.entries);
   const missing = both(a.origin.missing ?? [], b.origin.missing ?? []);
-  return { origin: { ...a.origin, leaders, entries, missing }, pages };
+  const merged = [
+    ...(a.origin.merged ?? []),
+    { start: b.origin.start + shift, instructions },
+    ...(b.origin.merged ?? []).map((part) => ({ ...part, start: part.start + shift })),
+  ];
+  const missedAt = Math.max(a.origin.missedAt ?? 0, b.origin.missedAt ?? 0);
+  return {
+    origin: { ...a.origin, leaders, entries, missing, merged, ...(missedAt > 0 && { missedAt }) },
+    pages,
+  };
 }

@@ -64,8 +64,8 @@ export class TierUp {
   private reuses = 0;
   /** Undefined where what comes to its heat is translated, come what may. */
   private readonly heating: Heating | undefined;
-  /** Nothing is translated before so many instructions, and no worker started before so many. */
-  private readonly firstRequest: number;
+  /** Nothing is asked for before so many instructions, and no worker started before so many. */
+  readonly firstRequest: number;
   private readonly workerStart: number;
   private readonly transitions = new PairSamples();
   /** By region's table slot and place in it. */
@@ -84,7 +84,7 @@ export class TierUp {
     this.heat = options.heat ?? HEAT[tiers];
     this.code.heat.threshold = this.heat;
     // Where runs have to be the same again nobody's time counts.
-    this.firstRequest = options.punctual ? 0 : FIRST_REQUEST;
+    this.firstRequest = options.punctual || tiers !== 'auto' ? 0 : FIRST_REQUEST;
     this.workerStart = options.punctual ? 0 : WORKER_START;
     if (tiers === 'auto' && options.heat === undefined) this.heating = new Heating();
     const translator = options.translator ?? SHARED_TRANSLATOR;
@@ -204,7 +204,7 @@ export class TierUp {
     if (a.origin.linear >= kernelAddress !== b.origin.linear >= kernelAddress) return;
     if (!this.transitions.note(Math.min(a.slot, b.slot), Math.max(a.slot, b.slot), this.engine.instructions))
       return;
-    const merger = merge(a, b);
+    const merger = merge(a, b, this.engine.instructions);
     if (merger === undefined) return;
     this.merges++;
     this.remaking.add(a);
@@ -240,7 +240,8 @@ export class TierUp {
     this.remaking.add(region);
     const missing = [...known, place];
     const done = (): void => void this.remaking.delete(region);
-    this.request({ ...origin, missing }, region.pagesByDelta, done, () => region.drop());
+    const missedAt = this.engine.instructions;
+    this.request({ ...origin, missing, missedAt }, region.pagesByDelta, done, () => region.drop());
   }
 
   /** Asks for the region of a block that became hot. */

@@ -44,6 +44,10 @@ export interface RegionOrigin extends RegionOutline {
   readonly entered: number;
   /** Guest instructions executed by then, to a run's precision. */
   readonly instructions: number;
+  /** Regions that it took in, by the place of the block that each was made for. */
+  readonly merged?: readonly { readonly start: number; readonly instructions: number }[];
+  /** Guest instructions executed when it was last made anew for what is in `missing`. */
+  readonly missedAt?: number;
 }
 
 /** Translates a region; undefined if there is nothing to translate. */
