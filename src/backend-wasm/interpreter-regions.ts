@@ -15,7 +15,7 @@ import {
   RECORD_PLAIN,
   RETURNS,
 } from './record.js';
-import { countExit, exitCounter } from './region-flow.js';
+import { countExit } from './region-flow.js';
 
 /**
  * The handler's code. It goes to `called` with what the last region returned in REC, as after a rare handler; to `next`
@@ -62,7 +62,7 @@ export function regionHandler({ e, get, slot, setSlot, refund, executionEntry, a
       e.block(null, [
         countExit(e, 'TLB miss'),
         e.if(
-          e.pure('i32.eqz', [e.and(slot(exitCounter('TLB miss')), e.i32(L.MISS_SAMPLE - 1))]),
+          e.pure('i32.eqz', [e.and(slot(L.exitCounter('TLB miss')), e.i32(L.MISS_SAMPLE - 1))]),
           e.call('missed', [get(FROM)], 'void'),
         ),
       ]),

@@ -48,6 +48,10 @@ export const PLAIN_WANTED = RUNTIME + 60;
 export const REGION_EXIT_CAUSES = ['direct jump', 'other page', 'no entry', 'fuel', 'TLB miss'] as const;
 export type RegionExitCause = (typeof REGION_EXIT_CAUSES)[number];
 export const REGION_EXITS = RUNTIME + 64;
+/** Address of the counter of ways out for a cause. */
+export function exitCounter(cause: RegionExitCause): number {
+  return REGION_EXITS + 4 * REGION_EXIT_CAUSES.indexOf(cause);
+}
 /** Direct traps taken: system calls, page faults; and FUEL at the last of these faults. */
 export const DIRECT_INTS = RUNTIME + 96;
 export const DIRECT_FAULTS = RUNTIME + 100;

@@ -19,14 +19,9 @@ function pageOf(place: number): number {
   return Math.floor(place / PAGE);
 }
 
-/** The slot that counts a way out. */
-export function exitCounter(cause: L.RegionExitCause): number {
-  return L.REGION_EXITS + 4 * L.REGION_EXIT_CAUSES.indexOf(cause);
-}
-
 /** Counts a way out. */
 export function countExit(e: Emitter, cause: L.RegionExitCause): Expr {
-  const at = exitCounter(cause);
+  const at = L.exitCounter(cause);
   return e.store(32, e.i32(0), e.add(e.load(32, e.i32(0), at), e.i32(1)), at);
 }
 

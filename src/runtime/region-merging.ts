@@ -44,6 +44,12 @@ export class PairSamples {
     this.counts.delete(key);
     return true;
   }
+
+  /** The numbers mean others from here on. */
+  forgetAll(): void {
+    this.counts.clear();
+    this.since = -Infinity;
+  }
 }
 
 /** Both regions as one, seen from the first, after `instructions` of the guest; undefined if it would be too large, or their pages contradict. */

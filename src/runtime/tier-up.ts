@@ -93,6 +93,8 @@ export class TierUp {
       : translator;
     this.code.onFlush = () => {
       this.heating?.forgetAll();
+      this.transitions.forgetAll();
+      this.misses.forgetAll();
       // Who has asked keeps the old one.
       this.underTranslation = new Map();
     };

@@ -1,7 +1,13 @@
 /** Runs cases on an engine: state set directly, its own page tables with the window at its addresses. */
 import * as S from '../../src/frontend-x86/cpu-state.js';
 import { LEAVE } from '../../src/frontend-x86/leave.js';
-import { GDT } from '../../src/backend-wasm/memory-layout.js';
+import {
+  exitCounter,
+  GDT,
+  MISS_SAMPLE,
+  TRANSITION_SAMPLE,
+  TRANSITIONS,
+} from '../../src/backend-wasm/memory-layout.js';
 import type { Engine } from '../../src/runtime/engine.js';
 import { InterpreterEngine } from '../../src/runtime/interpreter-engine.js';
 import {
@@ -227,6 +233,13 @@ export class EngineRunner {
   /** Drops predecoded and translated code. */
   forgetCode(): void {
     if (this.engine instanceof InterpreterEngine) this.engine.code.flush();
+  }
+  /** The engine is told of the next transition between regions, and of the next TLB miss of one, as of one of many else. */
+  sampleNext(): void {
+    if (!(this.engine instanceof InterpreterEngine)) return;
+    const { i32 } = this.engine.memory;
+    i32[TRANSITIONS >> 2] = TRANSITION_SAMPLE - 1;
+    i32[exitCounter('TLB miss') >> 2] = MISS_SAMPLE - 1;
   }
   /** How often a block is entered before it is translated. */
   set heat(entries: number) {

@@ -1,13 +1,15 @@
 /**
  * Random programs on the processor and on engines:
  *
- *     npm run fuzz -- [--programs N] [--seed S] [--engines reference,interp,jit] [--shape any|straight|structured]
- *                     [--no-native] [--log FILE]
+ *     npm run fuzz -- [--programs N] [--seed S] [--engines reference,interp,jit,auto] [--shape any|straight|structured]
+ *                     [--no-native] [--log FILE] [--progress N]
  *
- * Each engine runs each program in one go and cut into pieces. A program that ends differently is made smaller and
- * printed; the exit status is 1 then. Program k of seed S is program 0 of seed S + k.
+ * Each engine runs each program in one go and cut into pieces; `auto` gets its translations at times that the seed says. A
+ * program that ends differently is made smaller and printed; the exit status is 1 then. Program k of seed S is program 0
+ * of seed S + k. Every so many programs a line on stderr says how far it is; SIGINT and SIGTERM end it with its sum so far.
  */
 import { appendFileSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { decode } from '../../src/frontend-x86/decode.js';
 import { disassemble } from '../../src/frontend-x86/disassemble.js';
@@ -31,21 +33,22 @@ const { values } = parseArgs({
   options: {
     programs: { type: 'string', default: '20000' },
     seed: { type: 'string', default: '1' },
-    engines: { type: 'string', default: 'reference,interp,jit' },
+    engines: { type: 'string', default: 'reference,interp,jit,auto' },
     shape: { type: 'string', default: 'any' },
     native: { type: 'boolean', default: true },
     log: { type: 'string' },
+    progress: { type: 'string', default: '1000' },
   },
   allowNegative: true,
 });
 const programs = Number(values.programs);
 const firstSeed = Number(values.seed);
+const progress = Number(values.progress);
+const engines = values.engines.split(',');
 const shape = values.shape as Shape;
 if (!SHAPES.includes(shape)) throw new Error(`--shape: one of ${SHAPES.join(', ')}`);
 const translator = new ImmediateTranslator(VALIDATE_EVERY);
-const judge = new ProgramJudge(
-  values.engines.split(',').map((name) => judged(name as EngineKind, translator)),
-);
+const judge = new ProgramJudge(engines.map((name) => judged(name as EngineKind, translator)));
 const author = judged('reference').runner;
 
 function listing(input: Case): string {
@@ -77,20 +80,40 @@ const native = values.native ? new NativeCpu() : undefined;
 let failures = 0;
 let steps = 0;
 let made = 0;
+/** Seeds that are done with. */
+let done = 0;
 /** Ends by vector. */
 const ends = new Map<number, number>();
 const from = performance.now();
+const seconds = (): string => `${((performance.now() - from) / 1000).toFixed(0)} s`;
+
+let stopped: NodeJS.Signals | undefined;
+// A second one ends the process as ever.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => (stopped = signal));
+/** Whether to go on; signals get their turn here. */
+async function goesOn(): Promise<boolean> {
+  await setImmediate();
+  return stopped === undefined && failures < MOST_FAILURES;
+}
+
 try {
-  for (let start = 0; start < programs && failures < MOST_FAILURES; start += BATCH) {
-    const list: { program: Program; seed: number }[] = [];
-    for (let n = start; n < Math.min(programs, start + BATCH); n++) {
-      const program = makeProgram(firstSeed + n, shape, author);
-      if (program) list.push({ program, seed: firstSeed + n });
-    }
-    const outcomes = await native?.run(list.map(({ program }) => program.input));
-    for (const [n, { program, seed }] of list.entries()) {
-      const outcome: Outcome | undefined = outcomes?.[n];
-      if (outcome?.vector === VECTOR.stuck || failures >= MOST_FAILURES) continue;
+  while (done < programs && (await goesOn())) {
+    const list: { program: Program | undefined; seed: number }[] = [];
+    for (
+      let seed = firstSeed + done;
+      list.length < Math.min(BATCH, programs - done) && (await goesOn());
+      seed++
+    )
+      list.push({ program: makeProgram(seed, shape, author), seed });
+    const inputs = list.flatMap(({ program }) => program?.input ?? []);
+    const outcomes = (await native?.run(inputs)) ?? [];
+    for (const { program, seed } of list) {
+      if (!(await goesOn())) break;
+      done++;
+      if (done % progress === 0)
+        console.error(`${done} of ${programs} seeds, ${made} programs, ${failures} failures, ${seconds()}`);
+      const outcome: Outcome | undefined = program && outcomes.shift();
+      if (program === undefined || outcome?.vector === VECTOR.stuck) continue;
       made++;
       steps += program.steps;
       if (outcome) ends.set(outcome.vector, (ends.get(outcome.vector) ?? 0) + 1);
@@ -105,16 +128,18 @@ try {
 } finally {
   native?.close();
 }
-const seconds = (performance.now() - from) / 1000;
 const mean = (steps / Math.max(1, made)).toFixed(1);
 const vectors = [...ends].map(([vector, count]) => `${count} by vector ${vector}`).join(', ');
 console.log(
-  `${made} programs of ${values.engines}, ${mean} instructions each, ${failures} failures, ${seconds.toFixed(0)} s`,
+  `${made} programs of ${values.engines}, ${mean} instructions each, ${failures} failures, ${seconds()}`,
 );
+if (stopped) console.log(`stopped by ${stopped} after ${done} of ${programs} seeds`);
 if (vectors) console.log(`ends: ${vectors}`);
-for (const [name, count] of Object.entries(judge.counters('jit'))) console.log(`jit: ${name}: ${count}`);
+for (const engine of ['jit', 'auto'])
+  for (const [name, count] of Object.entries(judge.counters(engine)))
+    console.log(`${engine}: ${name}: ${count}`);
 if (values.log !== undefined) {
-  const entry = `seeds ${firstSeed}..${firstSeed + programs - 1}: ${made} programs, ${failures} failures`;
+  const entry = `seeds ${firstSeed}..${firstSeed + done - 1}: ${made} programs, ${failures} failures`;
   appendFileSync(values.log, `${entry}\n`);
 }
 process.exitCode = failures > 0 ? 1 : 0;

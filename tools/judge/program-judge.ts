@@ -3,10 +3,12 @@ import { createEngine, type EngineKind } from '../../src/runtime/create-engine.j
 import '../../src/runtime/offer-reference-engine.js';
 import { stateDifferences, stateDigest } from '../../src/runtime/lockstep.js';
 import type { TranslationService } from '../../src/runtime/background.js';
+import type { TierOptions } from '../../src/runtime/tiers.js';
 import { LEAVE } from '../../src/frontend-x86/leave.js';
 import { FLAGS, VECTOR, type Case, type Outcome } from './case.js';
 import { differences, EXACT, type Masks } from './compare.js';
 import { EngineRunner, RAM_BYTES } from './engine-runner.js';
+import { LateTranslator } from './late-translator.js';
 import { Random } from './random.js';
 import { Scrutiny } from './scrutiny.js';
 
@@ -14,6 +16,10 @@ const STATUS = 0x8d5;
 /** Instructions that any program ends within. */
 const MOST_INSTRUCTIONS = 200_000;
 const MOST_DIFFERENCES = 6;
+/** Runs of a program with translations that come late, the first of which has none yet. */
+const LATE_RUNS = 4;
+/** In such a run, most instructions from one chance for translations to come to the next. */
+const LATE_SLICES = [10, 50, 300] as const;
 /** Entries of a block before it is translated: at once, and so that a cut does not make an entry of every place. */
 const AT_ONCE = 1;
 const IN_LOOPS = 2;
@@ -27,15 +33,19 @@ export interface Judged {
   readonly name: string;
   /** Hot code becomes regions. */
   readonly translates: boolean;
+  /** Its translations, if they do not come at once. */
+  readonly late: LateTranslator | undefined;
   readonly runner: EngineRunner;
 }
 
-/** `translator`: of those engines that translate. */
+/** `translator`: of those engines that translate; for `auto` one that has what was asked for by the next poll. */
 export function judged(kind: EngineKind, translator?: TranslationService): Judged {
   const options = { ramBytes: RAM_BYTES, devicePages: 0, kind };
   const translates = kind === 'jit' || kind === 'auto';
-  const engine = createEngine({ ...options, ...(translates && translator && { translator }) });
-  return { name: kind, translates, runner: new EngineRunner(engine) };
+  const late = kind === 'auto' && translator ? new LateTranslator(translator) : undefined;
+  const tiers: TierOptions = late ? { translator: late, heat: IN_LOOPS } : translator ? { translator } : {};
+  const engine = createEngine({ ...options, ...(translates && tiers) });
+  return { name: kind, translates, late, runner: new EngineRunner(engine) };
 }
 
 /** After #DE the status flags are undefined. */
@@ -102,12 +112,15 @@ export class ProgramJudge {
     const outcomes: { name: string; outcome: Outcome; instructions: number }[] = [];
     const isCold = r.chance(50);
     const isClean = r.chance(50);
-    for (const { name, translates, runner } of this.others) {
+    for (const { name, translates, late, runner } of this.others) {
       runner.forgetCode();
       runner.coolTlb(isClean);
+      late?.begin(seed);
       if (translates) runner.heat = AT_ONCE;
-      const outcome = runner.run(input);
-      outcomes.push({ name, outcome, instructions: runner.instructions });
+      const note = (outcome: Outcome): void =>
+        void outcomes.push({ name, outcome, instructions: runner.instructions });
+      if (late) this.runOften(input, runner, new Random(seed ^ 0x2545f491), note);
+      else note(runner.run(input));
       if (translates) runner.heat = r.chance(10) ? AT_ONCE : IN_LOOPS;
     }
     const all = [this.first, ...this.others];
@@ -128,6 +141,18 @@ export class ProgramJudge {
       lines.push(...against.map((line) => `${this.first.name} against the processor: ${line}`));
     }
     return lines;
+  }
+
+  /** Translations come in between, and regions become others. */
+  private runOften(input: Case, runner: EngineRunner, r: Random, note: (outcome: Outcome) => void): void {
+    for (let run = 0; run < LATE_RUNS; run++) {
+      const most = r.pick(LATE_SLICES);
+      const slice = (): number => {
+        runner.sampleNext();
+        return r.between(1, most);
+      };
+      note(runner.run(input, slice));
+    }
   }
 
   /** All engines side by side; after every few instructions all that a guest can see is compared. */
@@ -156,6 +181,7 @@ export class ProgramJudge {
   private comparePiece(other: Judged, reason: number, budget: number, cut: number, lines: string[]): void {
     const { first } = this;
     const [a, b] = [first.runner.engine, other.runner.engine];
+    if (other.late) other.runner.sampleNext();
     const found = advance(other.runner, budget);
     const label = `${other.name} cut at ${cut}`;
     if (found !== reason) lines.push(`${label}: left for ${found}, not ${reason}`);
