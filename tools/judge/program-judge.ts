@@ -113,9 +113,10 @@ export class ProgramJudge {
     const isCold = r.chance(50);
     const isClean = r.chance(50);
     for (const { name, translates, late, runner } of this.others) {
+      // What still comes for the program before goes with its code.
+      late?.begin(seed);
       runner.forgetCode();
       runner.coolTlb(isClean);
-      late?.begin(seed);
       if (translates) runner.heat = AT_ONCE;
       const note = (outcome: Outcome): void =>
         void outcomes.push({ name, outcome, instructions: runner.instructions });
