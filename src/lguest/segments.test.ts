@@ -3,6 +3,7 @@ import { expect, test } from '@jest/globals';
 import * as S from '../frontend-x86/cpu-state.js';
 import { Segments } from './segments.js';
 import { GDT } from '../backend-wasm/memory-layout.js';
+import '../runtime/offer-reference-engine.js';
 import { createEngine } from '../runtime/create-engine.js';
 
 test('attributes have the form that segment loads give them', () => {
