@@ -4,7 +4,7 @@ import { compare, DEFAULT_EVERY, type CompareOptions } from './compare.js';
 import { locate } from './compare-locate.js';
 import { describe } from './compare-report.js';
 import { EXIT_STATUS, UserError } from './errors.js';
-import type { CommandForm, LaunchOptions } from './options.js';
+import { TIME, type CommandForm, type LaunchOptions } from './options.js';
 
 const COMPARING = 'Comparison:';
 const LEAST_EVERY = 1000;
@@ -30,7 +30,15 @@ at every exit, console output and all memory every ${DEFAULT_EVERY} instructions
 --with is right. Disks are not changed. Console input is read to its end first.`,
   tail: `
 Exit status: ${EXIT_STATUS.clean} no difference, ${EXIT_STATUS.userError} bad options or files, ${EXIT_STATUS.bug} a difference: it is described on standard error.`,
+  without: ['--verbose', '--json'],
   rows: [
+    {
+      flags: '--clock <mode>',
+      help: 'always virtual',
+      group: TIME,
+      choices: ['virtual'],
+      default: 'virtual',
+    },
     {
       flags: '--with <engine>',
       help: 'the engine to compare with',
@@ -58,11 +66,13 @@ export interface CompareContext {
   readonly argv: readonly string[];
 }
 
-/** Compares as the options say. Returns the exit status. */
+/** Compares as the options say. Returns the exit status. Throws `UserError`. */
 export function runCompare(launch: LaunchOptions, context: CompareContext): number {
   const { say, argv } = context;
-  const { memoryMiB, kernel, args, initrd, disks, rng, seed, epoch, unpack, extra } = launch;
+  const { memoryMiB, kernel, args, initrd, disks, rng, seed, epoch, unpack, symbols, extra } = launch;
   const { from, to, every } = extra as { from?: number; to?: number; every?: number };
+  if (from !== undefined && to !== undefined && from > to)
+    throw new UserError(`--from ${from} is behind --to ${to}: nothing would be compared.`);
   const options: CompareOptions = {
     machine: {
       ...(memoryMiB !== undefined && { memoryMiB }),
@@ -70,6 +80,7 @@ export function runCompare(launch: LaunchOptions, context: CompareContext): numb
       ...(initrd !== undefined && { initrd }),
       ...(seed !== undefined && { seed }),
       ...(epoch !== undefined && { epoch }),
+      ...(symbols !== undefined && { symbols }),
       args,
       disks,
       rng,
@@ -88,6 +99,10 @@ export function runCompare(launch: LaunchOptions, context: CompareContext): numb
   const speed = (result.instructions / 1e6 / seconds).toFixed(1);
   const names = `${options.reference} and ${options.subject}`;
   if (result.sighting === undefined) {
+    if (from !== undefined && result.instructions < from)
+      throw new UserError(
+        `The guest does not come as far as --from ${from}: after ${result.instructions} instructions it is at its end (${result.ending}).`,
+      );
     say(
       `lguest: no difference between ${names} in ${result.instructions} instructions (${speed} MIPS); the guest: ${result.ending}\n`,
     );

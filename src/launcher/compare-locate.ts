@@ -69,7 +69,10 @@ export function trail(options: CompareOptions, from: number, to: number): TrailS
   const side = new Side(options, options.reference ?? 'interp');
   const steps: TrailStep[] = [];
   try {
-    while (!side.ended && side.count < from) side.runTo(Math.min(from, nextMultiple(side.count, every)));
+    while (!side.ended && side.count < from) {
+      side.runTo(Math.min(from, nextMultiple(side.count, every)));
+      side.forget();
+    }
     while (!side.ended && side.count < to) {
       const { eip } = side.engine.cpu;
       const instruction = instructionAt(side.engine);
@@ -93,7 +96,6 @@ function firstBadCut(
   const pair = new Pair(options);
   try {
     runPair(pair, start, every);
-    pair.forget();
     let last = start;
     for (const cut of cuts) {
       pair.runTo(cut);
@@ -131,7 +133,6 @@ function isSameAt(options: CompareOptions, count: number): boolean {
   const pair = new Pair(options);
   try {
     runPair(pair, count, options.every ?? DEFAULT_EVERY);
-    pair.forget();
     return pair.isSame();
   } finally {
     pair.close();
@@ -170,7 +171,6 @@ function withoutCuts(options: CompareOptions, same: number, different: number): 
     const pair = new Pair(options);
     try {
       runPair(pair, Math.max(0, nextMultiple(count - 1, every) - every), every);
-      pair.forget();
       pair.runTo(count);
       return !pair.isSame();
     } finally {

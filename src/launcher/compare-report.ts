@@ -9,6 +9,7 @@ import { trail, type Location, type TrailStep } from './compare-locate.js';
 import { COMPARED_SLOTS, slotName } from '../runtime/lockstep.js';
 import { codeStoreLines, HostJournals, isStoredTo, storesInQuestion } from './compare-stores.js';
 import { hex } from './errors.js';
+import type { SymbolTable } from './symbols.js';
 
 const STEPS_BEFORE = 24;
 const STEPS_AFTER = 8;
@@ -33,10 +34,15 @@ function irOf(steps: readonly TrailStep[]): { before: string; after: string } | 
   return { before: printBlock(block, options), after: printBlock(optimize(block), options) };
 }
 
-function listing(steps: readonly TrailStep[], location: Location): string[] {
-  return steps.map(({ count, eip, text }) => {
+/** A line for each step, with the name of the place where it does not just go on from the step before. */
+function listing(steps: readonly TrailStep[], location: Location, symbols: SymbolTable): string[] {
+  return steps.map(({ count, eip, text }, i) => {
     const inside = count >= location.start && count < location.count;
-    return `${inside ? '>' : ' '} ${String(count).padStart(12)}  ${hex(eip).padStart(10)}  ${text}`;
+    const { eip: before = -1, instruction } = steps[i - 1] ?? {};
+    const goesOn = instruction !== undefined && eip === (before + instruction.length) >>> 0;
+    const name = goesOn ? undefined : symbols.nameOf(eip >>> 0);
+    const shown = `${inside ? '>' : ' '} ${String(count).padStart(12)}  ${hex(eip).padStart(10)}  ${text}`;
+    return name === undefined ? shown : `${shown}  <${name}>`;
   });
 }
 
@@ -70,14 +76,16 @@ export function describe(
     if (cut === 'blocks') runPair(pair, start, every);
     const host = new HostJournals(pair, names);
     runPair(pair, count, every);
-    const where = inside[0] ? ` at eip ${hex(inside[0].eip)}` : '';
+    const { symbols } = a.machine;
+    const name = inside[0] && symbols.nameOf(inside[0].eip >>> 0);
+    const where = inside[0] ? ` at eip ${hex(inside[0].eip)}${name === undefined ? '' : ` (${name})`}` : '';
     lines.push(
       `The first difference between ${names[0]} and ${names[1]} is there after ${count} instructions; it was seen in: ${sighting.what}.`,
       `It comes from the code${where} that runs from instruction ${start} on` +
         (cut === 'blocks' ? '.' : ', and only if the run is not cut there.'),
       '',
       `What ${names[0]} runs (instructions executed before, eip, instruction; > the code in question):`,
-      ...listing(steps, location),
+      ...listing(steps, location, symbols),
       '',
     );
     const ir = irOf(inside);

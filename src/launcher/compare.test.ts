@@ -36,7 +36,7 @@ BackgroundTranslator.prototype.request = function (request, done) {
 BackgroundTranslator.prototype.finish = function () {
   for (const answer of requests.splice(0)) answer();
 };
-const { compare } = await import('./compare.js');
+const { compare, Pair, runPair } = await import('./compare.js');
 const { locate } = await import('./compare-locate.js');
 const { describe: describeDifference } = await import('./compare-report.js');
 
@@ -107,6 +107,27 @@ test('an error in a store: instead of its value the low byte of its address is s
   expect(text).toMatch(
     /Stores of the code in question.*\n(.*\n)*\* +\d+ +0x[0-9a-f]+ +\[0x[0-9a-f]+\] = 0x[0-9a-f]{2}; then /,
   );
+});
+
+test('places have their names', () => {
+  planted.lowering = (name) => (name === 'i32.shl' ? 'i32.shr_u' : name);
+  const given = options('hello');
+  // The kernel is loaded at 1 MiB, and sees itself from 0xc0000000 on too.
+  const pages = Array.from({ length: 512 }, (_, i) => i << 12);
+  const map = [0, 0xc0000000].flatMap((base) =>
+    pages.map((page) => `${(base + page).toString(16).padStart(8, '0')} T page_${page}\n`),
+  );
+  const text = findPlanted({ ...given, machine: { ...given.machine, symbols: Buffer.from(map.join('')) } });
+  expect(text).toMatch(/code at eip 0x[0-9a-f]+ \(page_[^)]*\) that runs/);
+  expect(text).toMatch(/\n[> ] +\d+ +0x[0-9a-f]+ .* {2}<page_/);
+});
+
+test('what happens before the comparison is not kept', () => {
+  const pair = new Pair({ ...options('hello'), every: 10_000 });
+  runPair(pair, 1e9, 10_000);
+  for (const { ended, journal, console } of [pair.reference, pair.subject])
+    expect({ ended, exits: journal.length, console }).toEqual({ ended: true, exits: 0, console: [] });
+  pair.close();
 });
 
 test('an error in invalidation', () => {

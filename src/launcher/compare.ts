@@ -31,7 +31,7 @@ export interface CompareOptions {
   readonly from?: number;
   /** Instruction count to stop at. */
   readonly to?: number;
-  /** What the guest prints, once. */
+  /** What the guest prints, once, also where nothing is compared yet. */
   readonly onConsole?: (bytes: Uint8Array) => void;
   /** Called with every engine on trial before its first instruction: for tests that break it. */
   readonly onSubject?: (engine: Engine) => void;
@@ -81,6 +81,11 @@ export class Side {
   /** Nothing more will happen. */
   get ended(): boolean {
     return this.halted || this.machine.exit !== undefined;
+  }
+  /** What was recorded is as if it had not happened. */
+  forget(): void {
+    this.journal.clear();
+    this.console = [];
   }
   /** Runs to the instruction count, or to the end if that comes first. */
   runTo(count: number): void {
@@ -133,12 +138,13 @@ export class Pair {
     this.subject.runTo(count);
   }
 
-  /** Forgets what was recorded so far. */
+  /** Forgets what was recorded so far; the console output of the reference is passed on. */
   forget(): void {
-    for (const side of [this.reference, this.subject]) {
-      side.journal.clear();
-      side.console = [];
-    }
+    const { reference, subject } = this;
+    const output = Buffer.concat(reference.console);
+    reference.forget();
+    subject.forget();
+    if (output.length > 0) this.options.onConsole?.(output);
   }
 
   /**
@@ -170,7 +176,6 @@ export class Pair {
     }
     const outputs = [a, b].map((side) => Buffer.concat(side.console));
     this.forget();
-    this.options.onConsole?.(outputs[0]!);
     const sighting = (what: Sighting['what']): Sighting => ({
       what,
       checked: last,
@@ -190,10 +195,14 @@ export class Pair {
   }
 }
 
-/** Runs both machines of a pair to `count`, cut at the multiples of `every` as in every other run. */
+/**
+ * Runs both machines of a pair to `count`, cut at the multiples of `every` as in every other run. What happens on the way is
+ * not to be compared, and is forgotten; what it left behind may be.
+ */
 export function runPair(pair: Pair, count: number, every: number): void {
   while (!pair.ended && pair.reference.count < count) {
     pair.runTo(Math.min(count, nextMultiple(pair.reference.count, every)));
+    pair.forget();
   }
 }
 
@@ -230,8 +239,6 @@ export function compare(options: CompareOptions): Comparison {
       };
     };
     runPair(pair, from, every);
-    // What happened before `from` was not to be compared; what it left behind is.
-    pair.forget();
     let last = from;
     let sighting = pair.check(last);
     while (sighting === undefined && !pair.ended && last < to) {

@@ -40,7 +40,10 @@ export interface CommandForm {
   /** Help before and behind the options. */
   head: string;
   tail: string;
+  /** One with the flags of a common one takes its place. */
   rows: readonly OptionRow[];
+  /** Flags of common options that mean nothing to it. */
+  without?: readonly string[];
 }
 
 export interface OptionRow {
@@ -56,7 +59,7 @@ export interface OptionRow {
 }
 
 const MACHINE = 'Machine:';
-const TIME = 'Time and repeatability:';
+export const TIME = 'Time and repeatability:';
 const REPORTS = 'Reports, on standard error:';
 
 const OPTIONS: readonly OptionRow[] = [
@@ -151,7 +154,7 @@ export interface Information {
 export function parseCommandLine(
   argv: readonly string[],
   version: string,
-  { name, leading, head, tail, rows }: CommandForm = LAUNCH,
+  { name, leading, head, tail, rows, without = [] }: CommandForm = LAUNCH,
 ): LaunchOptions | Information {
   let information = '';
   const program = new Command(name)
@@ -169,7 +172,9 @@ export function parseCommandLine(
       writeOut: (text) => (information += text),
       writeErr: () => {},
     });
-  for (const row of [...OPTIONS, ...rows]) program.addOption(optionFrom(row));
+  const own = [...without, ...rows.map(({ flags }) => flags)];
+  for (const row of [...OPTIONS.filter(({ flags }) => !own.includes(flags)), ...rows])
+    program.addOption(optionFrom(row));
   // The argument of a command may stand in front of the options too.
   const isFirst = leading !== undefined && argv[0] !== undefined && !argv[0].startsWith('-');
   try {
