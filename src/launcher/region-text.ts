@@ -8,6 +8,7 @@ import { endsBlock } from '../frontend-x86/block-ends.js';
 import { printBlock } from '../ir/print.js';
 import type { SymbolOf } from '../runtime/engine.js';
 import { slotName } from '../runtime/lockstep.js';
+import { translationText } from '../runtime/translation-text.js';
 import type { RegionOrigin, TranslationRequest } from '../runtime/translator.js';
 
 const PAGE = 4096;
@@ -141,11 +142,10 @@ export class RegionText {
     });
   }
 
-  /** The Wasm text, made anew from the same bytes, or why there is none. Loads Binaryen. */
+  /** The Wasm text, made anew from the same bytes, or why there is none. */
   async wasmText(): Promise<string> {
-    const { translate } = await import('../runtime/translator.js');
     try {
-      return translate(this.request, { validate: false, text: true })?.text ?? '(nothing to translate)';
+      return (await translationText(this.request)) ?? '(nothing to translate)';
     } catch (error) {
       return `(there is none: ${String(error)})`;
     }

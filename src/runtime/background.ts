@@ -2,14 +2,12 @@
  * Translation in a worker thread. Binaryen is loaded there and only there; the machine goes on interpreting, and takes
  * finished translations between runs, by a poll that costs next to nothing.
  */
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { lowerOtherThreads } from './background-priority.js';
-import { packageRoot } from './load-interpreter.js';
 import type { WorkerReply, WorkerRequest, WorkerSetup } from './translation-worker.js';
 import { errorFacts } from './translator-bug.js';
 import type { TranslationRequest } from './translator.js';
+import { startWorker } from './worker-file.js';
 
 /** Most requests under way; hotter code asks again. */
 export const MAX_PENDING = 32;
@@ -74,14 +72,7 @@ export class BackgroundTranslator implements TranslationService {
     if (this.ownsProcess) lowerOtherThreads();
     const { port1, port2 } = new MessageChannel();
     const data: WorkerSetup = { port: port2, answered: this.answered, ownsProcess: this.ownsProcess };
-    const file = pathToFileURL(join(packageRoot(), 'dist/src/runtime/translation-worker.js'));
-    // A worker has its parent's options, and with this one among them Node starts it with text, no file.
-    const wantsText = process.execArgv.some((option) => option.startsWith('--input-type'));
-    const worker = new Worker(wantsText ? `import(${JSON.stringify(file.href)})` : file, {
-      eval: wantsText,
-      workerData: data,
-      transferList: [port2],
-    });
+    const worker = startWorker('translation-worker', { workerData: data, transferList: [port2] });
     worker.on('error', (error) => (this.failure = error));
     // Neither may keep the process alive.
     worker.unref();
