@@ -125,12 +125,23 @@ test('hot code that cannot be translated stays with the interpreter, and is coun
 describe('the command', () => {
   const parse = (line: string): LaunchOptions =>
     parseCommandLine(line.split(' ').filter(Boolean), '1', EXPLAIN) as LaunchOptions;
-  test('the address stands before or behind the options', () => {
-    for (const line of ['c01,work --to=1e6 --brief 64 k quiet', '--to 1e6 --brief c01,work 64 k quiet'])
+  test('the address stands before, behind or between the options', () => {
+    for (const line of [
+      'c01,work --to=1e6 --brief 64 k quiet',
+      '--to 1e6 --brief c01,work 64 k quiet',
+      '--brief c01,work --to=1e6 64 k quiet',
+    ])
       expect(parse(line)).toMatchObject({
         ...{ leading: 'c01,work', memoryMiB: 64, kernel: 'k', args: ['quiet'] },
         extra: { to: 1e6, brief: true },
       });
+  });
+  test('what follows the kernel is the kernel’s', () => {
+    expect(parse('--brief c01 64 k --to=5')).toMatchObject({ args: ['--to=5'], extra: { brief: true } });
+    expect(parse('--block=a --brief c01 --block=b')).toMatchObject({
+      disks: [{ path: 'a' }, { path: 'b' }],
+    });
+    expect(parseCommandLine(['c01', '--help'], '1', EXPLAIN)).toHaveProperty('information');
   });
   test('what it cannot explain', () => {
     expect(() => new Explanation(parse(''))).toThrow('Explain which eip?');

@@ -1,4 +1,4 @@
-import { UserError } from './errors.js';
+import { EXIT_STATUS, UserError } from './errors.js';
 import { parseCommandLine, type LaunchOptions } from './options.js';
 
 const parse = (line: string): LaunchOptions => {
@@ -63,5 +63,10 @@ describe('command line', () => {
     expect(parseCommandLine(['--help'], '1.2.3')).toMatchObject({
       information: expect.stringContaining('--block <file>') as unknown as string,
     });
+  });
+
+  test('help tells every exit status', () => {
+    const { information } = parseCommandLine(['--help'], '1') as { information: string };
+    for (const status of Object.values(EXIT_STATUS)) expect(information).toMatch(new RegExp(`\\b${status} `));
   });
 });

@@ -120,7 +120,8 @@ Engines: ${DEFAULT_ENGINE} (the default) translates what is hot in the backgroun
 jit translates everything at once, reference is slow and simple.
 lguest compare runs a guest on two engines and compares them, lguest explain shows what was made of its code:
 lguest compare --help, lguest explain --help.
-Exit status: ${EXIT_STATUS.clean} the guest powered off, ${EXIT_STATUS.userError} bad options or files, ${EXIT_STATUS.guestDeath} the guest panicked or died.`;
+Exit status: ${EXIT_STATUS.clean} the guest powered off, ${EXIT_STATUS.userError} bad options or files, ${EXIT_STATUS.guestDeath} the guest panicked or died,
+${EXIT_STATUS.bug} a bug in lguest-jit; 128 + n as if ended by signal n, with 141 since nobody reads the output any more.`;
 
 const LAUNCH: CommandForm = { name: 'lguest', head: HELP_HEAD, tail: HELP_TAIL, rows: [] };
 
@@ -150,13 +151,12 @@ export interface Information {
   information: string;
 }
 
-/** Reads the arguments behind the command's name. Throws `UserError`. */
-export function parseCommandLine(
-  argv: readonly string[],
+/** A parser of a command's arguments. `print` gets its help, or the version. */
+function parserOf(
+  { name, leading, head, tail, rows, without = [] }: CommandForm,
   version: string,
-  { name, leading, head, tail, rows, without = [] }: CommandForm = LAUNCH,
-): LaunchOptions | Information {
-  let information = '';
+  print: (text: string) => void,
+): Command {
   const program = new Command(name)
     .usage(`[options] ${leading === undefined ? '' : `${leading} `}[<mem-in-mb> <kernel> [kernel args...]]`)
     .description(head)
@@ -168,25 +168,38 @@ export function parseCommandLine(
     .passThroughOptions()
     .exitOverride()
     .configureHelp({ visibleArguments: () => [] })
-    .configureOutput({
-      writeOut: (text) => (information += text),
-      writeErr: () => {},
-    });
+    .configureOutput({ writeOut: print, writeErr: () => {} });
   const own = [...without, ...rows.map(({ flags }) => flags)];
   for (const row of [...OPTIONS.filter(({ flags }) => !own.includes(flags)), ...rows])
     program.addOption(optionFrom(row));
-  // The argument of a command may stand in front of the options too.
-  const isFirst = leading !== undefined && argv[0] !== undefined && !argv[0].startsWith('-');
+  return program;
+}
+
+/** Reads the arguments behind the command's name. Throws `UserError`. */
+export function parseCommandLine(
+  argv: readonly string[],
+  version: string,
+  form: CommandForm = LAUNCH,
+): LaunchOptions | Information {
+  let information = '';
+  const parse = (args: readonly string[]): Command =>
+    parserOf(form, version, (text) => (information += text)).parse(args, { from: 'user' });
+  let program: Command;
+  let first: string | undefined;
   try {
-    program.parse(isFirst ? argv.slice(1) : argv, { from: 'user' });
+    program = parse(argv);
+    if (form.leading !== undefined && program.args.length > 0) {
+      // Options may stand behind a command's own argument too.
+      const at = argv.length - program.args.length;
+      first = argv[at];
+      program = parse(argv.filter((_, i) => i !== at));
+    }
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return { information };
-    throw new UserError(`${sentence(error.message)} Try ${name} --help.`);
+    throw new UserError(`${sentence(error.message)} Try ${form.name} --help.`);
   }
-  const words = [...program.args];
-  const first = isFirst ? argv[0] : leading === undefined ? undefined : words.shift();
-  const [memory, kernel, ...args] = words;
+  const [memory, kernel, ...args] = program.args;
   const values = program.opts() as {
     block: DiskOption[];
     initrd?: string;
@@ -218,7 +231,7 @@ export function parseCommandLine(
     stats: values.stats ?? false,
     json: values.json ?? false,
     verbose: values.verbose ?? false,
-    extra: rows.length === 0 ? {} : program.opts(),
+    extra: form.rows.length === 0 ? {} : program.opts(),
   };
 }
 

@@ -145,7 +145,7 @@ export class RegionText {
   /** The Wasm text, made anew from the same bytes, or why there is none. */
   async wasmText(): Promise<string> {
     try {
-      return (await translationText(this.request)) ?? '(nothing to translate)';
+      return (await translationText(this.request)) ?? '(nothing was translated)';
     } catch (error) {
       return `(there is none: ${String(error)})`;
     }

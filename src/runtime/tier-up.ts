@@ -16,7 +16,7 @@ import { Heating, heatThresholds, type HeatThreshold } from './heating.js';
 import type { MachineMemory } from './machine-memory.js';
 import type { GuestMmu } from './mmu.js';
 import { PunctualTranslator } from './punctual-translator.js';
-import { Refusals } from './refusals.js';
+import { causeOfNothing, Refusals } from './refusals.js';
 import { type Region, type RegionCache, requestFor } from './region-cache.js';
 import { merge, PairSamples } from './region-merging.js';
 import {
@@ -292,7 +292,7 @@ export class TierUp {
       const physical = pages.get(0)!.pfn * 4096 + origin.start;
       if (stale || (translation && this.hasChanged(pages, request, translation)))
         this.refusals.note('page was written meanwhile', physical);
-      else if (!translation) this.refusals.note('no decodable instruction', physical);
+      else if (!translation) this.refusals.note(causeOfNothing(request), physical);
       else {
         replacing?.();
         if (!this.install(pages, translation, origin, module))

@@ -1,4 +1,5 @@
 /** What is not translated. */
+import { causeOfNothing } from './refusals.js';
 import { translate, type TranslationRequest } from './translator.js';
 
 const PAGE = 4096;
@@ -15,4 +16,14 @@ function straight(instructions: number): TranslationRequest {
 test('a way that is too long to be counted in an entry row', () => {
   expect(translate(straight(PAGE - BLOCK))?.entries).toEqual([{ place: 0, need: PAGE - BLOCK }]);
   expect(translate(straight(PAGE + BLOCK))).toBeUndefined();
+  expect(causeOfNothing(straight(PAGE + BLOCK))).toBe('a way without a loop is too long');
+});
+
+test('bytes that are no instruction, or not wholly there', () => {
+  const request = straight(BLOCK);
+  // The first byte of one that goes on in the next page.
+  const pages = new Map([[0, new Uint8Array(PAGE).fill(0xe8, PAGE - 1)]]);
+  const cut = { ...request, leaders: [PAGE - 1], entries: [PAGE - 1], pages };
+  expect(translate(cut)).toBeUndefined();
+  expect(causeOfNothing(cut)).toBe('no decodable instruction');
 });

@@ -50,7 +50,7 @@ export interface RegionOrigin extends RegionOutline {
   readonly missedAt?: number;
 }
 
-/** Translates a region; undefined if there is nothing to translate. */
+/** Translates a region; undefined if there is nothing to translate, or too much (see `causeOfNothing` in refusals.ts). */
 export function translate(
   request: TranslationRequest,
   emit: { validate: boolean; text?: boolean } = { validate: false },
