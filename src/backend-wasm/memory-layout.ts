@@ -120,7 +120,7 @@ export const CODE_MAP_COUNT = 2048;
 export const RECORDS = CODE_MAPS + CODE_MAP_COUNT * CODE_MAP_BYTES;
 /**
  * Entry maps of regions: hash tables of 2^k rows {place, entry, code map of its page, -}; see `entryMapOf` in
- * region.ts. A row that is not used has place EMPTY_PLACE.
+ * entry-map.ts. A row that is not used has place EMPTY_PLACE.
  */
 export const ENTRY_MAPS = 0x4400000;
 export const ENTRY_MAPS_END = 0x4800000;

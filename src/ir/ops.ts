@@ -213,7 +213,7 @@ export const OPS = {
   jump: { result: 'void', args: [I], effect: 'end', imm: 'number' },
   /**
    * Leaves the engine for its owner. imm: reason (see LEAVE in frontend-x86/leave.ts); args: an i32 detail such as a vector.
-   * The instruction is complete but for what the owner does; EIP stays on the instruction and `nextEip` tells the next.
+   * The instruction is complete but for what the owner does; EIP stays on the instruction and EXIT_NEXT tells the next.
    */
   leave: { result: 'void', args: [I], effect: 'end', imm: 'leave' },
 } as const satisfies Record<string, OpInfo>;

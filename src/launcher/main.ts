@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * The `lguest` command: options, terminal, signals and exit status around a `Machine`. Modules that take long to load come
- * when they are needed: help and complaints do without, and the translator's worker loads meanwhile.
+ * when they are needed: help and complaints do without, and the worker of an engine that waits for it loads meanwhile.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
