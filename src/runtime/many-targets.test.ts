@@ -12,6 +12,7 @@ import {
   Guest,
   JMP,
   MOV_EAX,
+  NEW,
   OLD,
   PAGE,
   RET,
@@ -84,4 +85,13 @@ test('more code than may live', () => {
   const counters = engine.counters();
   expect(counters['region bytes']).toBeGreaterThan(2 * codeBytes);
   expect(counters['region bytes live']).toBeLessThanOrEqual(codeBytes);
+});
+
+test('a region that is larger than all code may be is none', () => {
+  const guest = new Guest('jit', { limits: { ...REGION_LIMITS, codeBytes: 1 } });
+  guest.put(CODE, [...MOV_EAX(OLD), ...RET]);
+  expect(guest.heat()).toBe(OLD);
+  expect(guest.engine.counters()).toMatchObject({ 'regions installed': 0, 'regions entered': 0 });
+  guest.put(CODE, [...MOV_EAX(NEW), ...RET]);
+  expect(guest.heat()).toBe(NEW);
 });

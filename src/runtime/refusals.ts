@@ -1,7 +1,5 @@
 /** Hot code that was not translated, by cause: the interpreter goes on with it. */
 import { LRUCache } from 'lru-cache';
-import { liftRegion } from '../frontend-x86/discover.js';
-import type { TranslationRequest } from './translator.js';
 
 /** Why hot code stays with the interpreter. */
 export type RefusalCause =
@@ -10,20 +8,8 @@ export type RefusalCause =
   | 'page is not mapped for execution'
   | 'no decodable instruction'
   | 'a way without a loop is too long'
-  | 'no room for records'
+  | 'no room for it'
   | 'page was written meanwhile';
-
-/** Why the translator makes nothing of what it is asked for. */
-export function causeOfNothing(request: TranslationRequest): RefusalCause {
-  const { blocks, entries } = liftRegion(
-    request,
-    (delta) => request.pages.get(delta),
-    (block) => block,
-  );
-  return blocks.length === 0 || entries.length === 0
-    ? 'no decodable instruction'
-    : 'a way without a loop is too long';
-}
 
 /** Places that are remembered. */
 const MOST_PLACES = 4096;

@@ -82,7 +82,7 @@ export class RegionCache {
     private readonly environment: Readonly<Record<string, WebAssembly.ImportValue>>,
     /** Counts how each region is entered and left, which costs time. */
     private readonly watched: boolean,
-    limits = REGION_LIMITS,
+    private readonly limits = REGION_LIMITS,
   ) {
     this.live = new LRUCache<number, Region>({
       max: limits.regions,
@@ -100,6 +100,7 @@ export class RegionCache {
     module = new WebAssembly.Module(translation.wasm as BufferSource),
   ): boolean {
     const { entries } = translation;
+    if (translation.wasm.length > this.limits.codeBytes) return false;
     if (!this.code.hasRoom(entries.length * ENTRY_RECORD_BYTES)) return false;
     const mapBytes = L.regionDataBytes(translation.map.length, translation.pages.length);
     if (

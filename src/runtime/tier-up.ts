@@ -16,7 +16,7 @@ import { Heating, heatThresholds, type HeatThreshold } from './heating.js';
 import type { MachineMemory } from './machine-memory.js';
 import type { GuestMmu } from './mmu.js';
 import { PunctualTranslator } from './punctual-translator.js';
-import { causeOfNothing, Refusals } from './refusals.js';
+import { Refusals } from './refusals.js';
 import { type Region, type RegionCache, requestFor } from './region-cache.js';
 import { merge, PairSamples } from './region-merging.js';
 import {
@@ -283,7 +283,7 @@ export class TierUp {
     // A page that is written meanwhile makes the result worthless.
     let stale = false;
     const dropped = (): void => void (stale = true);
-    this.background.request(request, ({ translation, module, spent, reused, error }) => {
+    this.background.request(request, ({ translation, nothing, module, spent, reused, error }) => {
       done();
       this.workerMilliseconds += spent;
       if (reused) this.reuses++;
@@ -292,11 +292,10 @@ export class TierUp {
       const physical = pages.get(0)!.pfn * 4096 + origin.start;
       if (stale || (translation && this.hasChanged(pages, request, translation)))
         this.refusals.note('page was written meanwhile', physical);
-      else if (!translation) this.refusals.note(causeOfNothing(request), physical);
+      else if (!translation) this.refusals.note(nothing!, physical);
       else {
         replacing?.();
-        if (!this.install(pages, translation, origin, module))
-          this.refusals.note('no room for records', physical);
+        if (!this.install(pages, translation, origin, module)) this.refusals.note('no room for it', physical);
       }
     });
     for (const page of pages.values()) page.onDrop.add(dropped);

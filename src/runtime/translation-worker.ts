@@ -2,8 +2,10 @@
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { lowerOwnPriority } from './background-priority.js';
 import { type ErrorFacts, errorFacts } from './translator-bug.js';
+import type { RefusalCause } from './refusals.js';
 import { TranslationReuse } from './translation-reuse.js';
-import type { Translation, TranslationRequest, translate as Translator } from './translator.js';
+import type * as Translator from './translator.js';
+import type { Translation, TranslationRequest } from './translator.js';
 import { heedCompilationHints, leaveLoopsAlone, loadLightly } from './v8-flags.js';
 import { WARM_UP } from './warm-up.js';
 
@@ -25,6 +27,8 @@ export interface WorkerRequest {
 export interface WorkerReply {
   readonly id: number;
   readonly translation: Translation | undefined;
+  /** Why there is none, if nothing went wrong. */
+  readonly nothing?: RefusalCause;
   readonly module: WebAssembly.Module | undefined;
   /** Milliseconds spent. */
   readonly spent: number;
@@ -45,7 +49,7 @@ process.on('exit', () => {
 lowerOwnPriority();
 heedCompilationHints();
 if (ownsProcess) leaveLoopsAlone();
-let translate: typeof Translator;
+let translator: Pick<typeof Translator, 'translate' | 'causeOfNothing'>;
 const known = new TranslationReuse();
 /** The first takes 30 ms, the last 1.5. */
 const WARM_UP_ROUNDS = 20;
@@ -56,10 +60,11 @@ function answer({ id, request }: WorkerRequest): WorkerReply {
   const spent = (): number => performance.now() - from;
   try {
     const { made, reused } = known.of(request, () => {
-      const translation = translate(request);
+      const translation = translator.translate(request);
       return translation && { translation, module: new WebAssembly.Module(translation.wasm as BufferSource) };
     });
-    return { id, translation: made?.translation, module: made?.module, spent: spent(), reused };
+    const nothing = made ? undefined : translator.causeOfNothing(request);
+    return { id, translation: made?.translation, nothing, module: made?.module, spent: spent(), reused };
   } catch (error) {
     return { id, translation: undefined, module: undefined, spent: spent(), error: errorFacts(error) };
   }
@@ -88,20 +93,21 @@ function warmUp(): WorkerRequest | undefined {
   for (let round = 0; round < WARM_UP_ROUNDS; round++) {
     const early = receiveMessageOnPort(port);
     if (early) return early.message as WorkerRequest;
-    translate(WARM_UP);
+    translator.translate(WARM_UP);
   }
   return undefined;
 }
 
 let early: WorkerRequest | undefined;
 try {
-  ({ translate } = await loadLightly(() => import('./translator.js')));
+  translator = await loadLightly(() => import('./translator.js'));
   early = warmUp();
 } catch (error) {
   // Nobody is told of errors but who asks: whatever is asked for has this one.
-  translate = () => {
+  const fail = (): never => {
     throw error;
   };
+  translator = { translate: fail, causeOfNothing: fail };
 }
 if (early) serve(early);
 port.on('message', serve);

@@ -1,6 +1,5 @@
 /** What is not translated. */
-import { causeOfNothing } from './refusals.js';
-import { translate, type TranslationRequest } from './translator.js';
+import { causeOfNothing, translate, type TranslationRequest } from './translator.js';
 
 const PAGE = 4096;
 const NOP = 0x90;

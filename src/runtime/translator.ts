@@ -7,6 +7,7 @@ import { withCompilationHint } from '../backend-wasm/compilation-hints.js';
 import { withFunctionName } from '../backend-wasm/name-section.js';
 import { generateRegion, REGION_EXPORT, type RegionImage } from '../backend-wasm/region.js';
 import { REGION_NEED_MASK } from '../backend-wasm/memory-layout.js';
+import type { RefusalCause } from './refusals.js';
 import { MODE_CHANGED_FUNCTION } from './mode.js';
 import { SLOW_PATHS } from './slow-paths.js';
 
@@ -50,7 +51,7 @@ export interface RegionOrigin extends RegionOutline {
   readonly missedAt?: number;
 }
 
-/** Translates a region; undefined if there is nothing to translate, or too much (see `causeOfNothing` in refusals.ts). */
+/** Translates a region; undefined if there is nothing to translate, or too much: see `causeOfNothing`. */
 export function translate(
   request: TranslationRequest,
   emit: { validate: boolean; text?: boolean } = { validate: false },
@@ -75,4 +76,16 @@ export function translate(
   const named = withFunctionName(image.wasm, REGION_EXPORT, request.name);
   const wasm = request.optimized ? withCompilationHint(named) : named;
   return { ...image, wasm, instructions, blocks: found.blocks.length, lines };
+}
+
+/** Why `translate` makes nothing of a request. */
+export function causeOfNothing(request: TranslationRequest): RefusalCause {
+  const { blocks, entries } = liftRegion(
+    request,
+    (delta) => request.pages.get(delta),
+    (block) => block,
+  );
+  return blocks.length === 0 || entries.length === 0
+    ? 'no decodable instruction'
+    : 'a way without a loop is too long';
 }
