@@ -1,8 +1,8 @@
 /** What the translator asks of V8. Flags belong to the process; V8 says what it thinks of unknown ones on stderr. */
 import { setFlagsFromString } from 'node:v8';
 
-/** Major versions of V8 that are known to know the flags: those of Node 20 to 22. */
-const KNOWN = [11, 12];
+/** Whether this V8 is known to know the flags: the major versions of Node 20 to 22. Others are left as they are. */
+export const FLAGS_ARE_KNOWN = [11, 12].includes(parseInt(process.versions.v8, 10));
 
 /** What a function's loops and calls are worth, in bytes of code, before V8 optimises it: V8's own figure, and thirty times that. */
 const BUDGET = 1_800_000;
@@ -18,7 +18,7 @@ function nameOf(flag: string): string {
 
 /** Flags that the user has given to Node stay as they are. NODE_OPTIONS takes none of those that are set here. */
 function set(...flags: readonly string[]): void {
-  if (!KNOWN.includes(parseInt(process.versions.v8, 10))) return;
+  if (!FLAGS_ARE_KNOWN) return;
   const given = new Set(process.execArgv.map(nameOf));
   for (const flag of flags) if (!given.has(nameOf(flag))) setFlagsFromString(flag);
 }
