@@ -6,8 +6,8 @@
 import type { Emitter, Expr } from './binaryen.js';
 import * as L from './memory-layout.js';
 import { DELTA, EIP, ENTRY, BASE, FUEL, MAP, ROW, TLB } from './region-locals.js';
+import { PAGE } from '../frontend-x86/limits.js';
 
-const PAGE = 4096;
 const HASH_FACTOR = 0x9e3779b1 | 0;
 const MAX_ENTRY_MAP_BITS = 10;
 

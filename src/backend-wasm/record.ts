@@ -48,8 +48,6 @@ export const REGION_RECORD_BYTES = 12;
 /** Bytes of the two special records. */
 export const RESUME_BYTES = 8;
 export const CROSS_BYTES = 12;
-/** Most instructions in a block: the count is a byte. */
-export const MAX_BLOCK = 64;
 
 /** Where the fields of a form stand. */
 export interface RecordLayout {

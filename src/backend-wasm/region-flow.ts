@@ -12,12 +12,8 @@ import * as R from './region-locals.js';
 import { charge, type Edges, type RegionBlock, RegionTarget } from './region-target.js';
 import { returnPoints } from './return-points.js';
 import { isIrreducible, type Structure, structure } from './structure.js';
-
-const PAGE = 4096;
-
-function pageOf(place: number): number {
-  return Math.floor(place / PAGE);
-}
+import { PAGE } from '../frontend-x86/limits.js';
+import { pageOf } from '../frontend-x86/discover.js';
 
 /** Counts a way out. */
 export function countExit(e: Emitter, cause: L.RegionExitCause): Expr {

@@ -4,12 +4,12 @@
  */
 import { OPS } from '../ir/ops.js';
 import type { RegionBlock } from './region-target.js';
+import { PAGE } from '../frontend-x86/limits.js';
 
 /** More places than this are looked up. */
 const MOST_PLACES = 3;
 /** What `jump` has as its kind for returns. */
 export const RETURN = 2;
-const PAGE = 4096;
 
 function isReturn({ ir }: RegionBlock): boolean {
   const last = ir.ops.at(-1);

@@ -17,9 +17,7 @@ import {
   VARIANT_SIZE_16,
   type Variant,
 } from './forms.js';
-
-/** The longest instruction. */
-export const MAX_LENGTH = 15;
+import { MAX_INSTRUCTION } from './limits.js';
 
 /** Prefix classes by byte: 0 none; 1..6 segment override (ES CS SS DS FS GS) + 1; the others. */
 const PREFIX_66 = 7;
@@ -74,7 +72,7 @@ export function decode(
   available: number,
   flat: boolean,
 ): DecodedInstruction | 'more' {
-  const limit = at + (available < MAX_LENGTH ? available : MAX_LENGTH);
+  const limit = at + (available < MAX_INSTRUCTION ? available : MAX_INSTRUCTION);
   let p = at;
   let size16 = false;
   let address16 = false;
@@ -283,5 +281,5 @@ function dword(bytes: Uint8Array, p: number): number {
 
 /** Behind 15 bytes the processor does not fetch any more. */
 function outOfBytes(available: number): DecodedInstruction | 'more' {
-  return available >= MAX_LENGTH ? special(TOO_LONG, MAX_LENGTH) : 'more';
+  return available >= MAX_INSTRUCTION ? special(TOO_LONG, MAX_INSTRUCTION) : 'more';
 }

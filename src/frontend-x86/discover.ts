@@ -1,9 +1,8 @@
 /** Which instructions belong together: basic blocks, split at leaders, reachable from a hot place, over several pages. */
 import { endsBlock } from './block-ends.js';
-import { decode, MAX_LENGTH } from './decode.js';
+import { decode } from './decode.js';
 import type { DecodedInstruction } from './decoded-instruction.js';
-
-const PAGE = 4096;
+import { MAX_INSTRUCTION, PAGE } from './limits.js';
 
 /** A page of code as discovery may look at it. */
 export interface CodePage {
@@ -48,7 +47,7 @@ export function pageOf(place: number): number {
 /** The instruction at a place of a page; undefined if it continues in the next page. */
 export function decodeIn(page: Uint8Array, place: number): DecodedInstruction | undefined {
   const offset = place & (PAGE - 1);
-  const insn = decode(page, offset, Math.min(MAX_LENGTH, PAGE - offset), true);
+  const insn = decode(page, offset, Math.min(MAX_INSTRUCTION, PAGE - offset), true);
   return insn === 'more' ? undefined : insn;
 }
 

@@ -5,6 +5,7 @@ import { optimize } from '../ir/passes/optimize.js';
 import { endsBlock } from './block-ends.js';
 import { decodeIn, directTarget, pageOf, type RegionOutline } from './discover.js';
 import { lift } from './lift/lift.js';
+import { MAX_BLOCK } from './limits.js';
 
 /** A basic block: the bytes [start, end), lifted as a whole. */
 export interface LiftedBlock {
@@ -42,9 +43,6 @@ export function liftRegion(
   return { blocks, entries };
 }
 
-/** Most instructions in a block: their count has to fit a record's byte. */
-const MAX_BLOCK_INSTRUCTIONS = 64;
-
 function liftBlock(
   start: number,
   leaders: ReadonlySet<number>,
@@ -58,7 +56,7 @@ function liftBlock(
   let place = start;
   let instructions = 0;
   let calls: number | undefined;
-  while (pageOf(place) === delta && instructions < MAX_BLOCK_INSTRUCTIONS) {
+  while (pageOf(place) === delta && instructions < MAX_BLOCK) {
     const insn = decodeIn(page, place);
     if (insn === undefined) break;
     b.mark(place - start, insn.length);

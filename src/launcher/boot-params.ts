@@ -3,8 +3,8 @@
  * (Linux Documentation/x86/zero-page.txt and boot.txt; the values are those lguest's Launcher gives).
  */
 import { UserError } from './errors.js';
+import { PAGE } from '../frontend-x86/limits.js';
 
-const PAGE = 4096;
 export const COMMAND_LINE_ADDRESS = 0x1000;
 /** COMMAND_LINE_SIZE of the x86 kernels, with the final NUL. */
 export const COMMAND_LINE_BYTES = 2048;

@@ -7,12 +7,12 @@ import { packageRoot } from '../runtime/load-interpreter.js';
 import { COMPARED_SLOTS } from '../runtime/lockstep.js';
 import { TranslatorBug } from '../runtime/translator-bug.js';
 import { decodePage, hex8, listing, place, RegionText } from './region-text.js';
+import { PAGE } from '../frontend-x86/limits.js';
 
 /** Of COMPARED_SLOTS, the ones worth a line: general registers and eip. */
 const SHOWN_SLOTS = 9;
 /** Instructions at eip. */
 const SHOWN_INSTRUCTIONS = 16;
-const PAGE = 4096;
 
 export interface BugContext {
   readonly argv: readonly string[];

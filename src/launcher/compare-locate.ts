@@ -19,6 +19,7 @@ import {
   type CompareOptions,
   type Sighting,
 } from './compare.js';
+import { MAX_INSTRUCTION, PAGE } from '../frontend-x86/limits.js';
 
 /** An instruction that the reference came to. */
 export interface TrailStep {
@@ -43,8 +44,6 @@ export interface Location {
 const PIECES = 64;
 /** A stretch this short is looked at block by block. */
 const SHORT = 4096;
-const PAGE = 4096;
-const MAX_INSTRUCTION = 15;
 
 /** The instruction at eip, as it is now. */
 function instructionAt({ cpu, mmu, memory }: Engine): DecodedInstruction | undefined {

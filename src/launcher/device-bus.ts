@@ -7,8 +7,8 @@ import { BadPhysicalAddress } from '../runtime/guest-memory.js';
 import type { Device } from './device.js';
 import { DescriptorError, DeviceError, UserError } from './errors.js';
 import { QUEUE_ENTRIES, Virtqueue, ringBytes } from './virtqueue.js';
+import { PAGE } from '../frontend-x86/limits.js';
 
-const PAGE = 4096;
 /** Pages above RAM that devices may get, descriptor page included. */
 export const DEVICE_PAGES = 256;
 /** Guests have 16 irqs, and 0 is the timer's. */

@@ -1,8 +1,7 @@
 /** The initial RAM disk: whole pages at the top of RAM. */
 import { UserError } from './errors.js';
 import { mebibytes } from './load-elf.js';
-
-const PAGE = 4096;
+import { PAGE } from '../frontend-x86/limits.js';
 
 /**
  * Where an initrd of `fileBytes` bytes goes in a guest with `ramBytes` of RAM whose kernel ends at `kernelEnd`.

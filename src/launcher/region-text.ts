@@ -10,9 +10,8 @@ import type { SymbolOf } from '../runtime/engine.js';
 import { slotName } from '../runtime/lockstep.js';
 import { translationText } from '../runtime/translation-text.js';
 import type { RegionOrigin, TranslationRequest } from '../runtime/translator.js';
+import { MAX_INSTRUCTION, PAGE } from '../frontend-x86/limits.js';
 
-const PAGE = 4096;
-const MAX_INSTRUCTION = 15;
 /** Columns for the bytes of an instruction. */
 const BYTES_WIDTH = 24;
 

@@ -5,8 +5,8 @@
  */
 import type { GuestMemory } from '../runtime/guest-memory.js';
 import { DescriptorError, hex } from './errors.js';
+import { PAGE } from '../frontend-x86/limits.js';
 
-const PAGE = 4096;
 export const QUEUE_ENTRIES = 256;
 const DESCRIPTOR_BYTES = 16;
 const DESC_NEXT = 1;

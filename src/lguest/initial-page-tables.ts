@@ -3,8 +3,8 @@
  * PAGE_OFFSET. They stand at the top of RAM below the initrd.
  */
 import type { GuestMemory } from '../runtime/guest-memory.js';
+import { PAGE } from '../frontend-x86/limits.js';
 
-const PAGE = 4096;
 const PAGE_OFFSET = 0xc0000000;
 /** Present, writable, user; in page directory pointer entries present alone. */
 const ENTRY_FLAGS = 7;

@@ -9,14 +9,11 @@ import type { Clock } from './clock.js';
 import { GuestDeath, hex } from './death.js';
 import type { LguestData } from './lguest-data.js';
 import { GUEST_PL, KERNEL_CS, type Segments } from './segments.js';
+import { VECTOR } from '../frontend-x86/vectors.js';
 
 const USER_PL = 3;
 const { HYPERCALL_VECTOR } = S;
-export const VECTOR_DB = 1;
-export const VECTOR_UD = 6;
-export const VECTOR_NM = 7;
-export const VECTOR_GP = 13;
-export const VECTOR_PF = 14;
+export const { DB: VECTOR_DB, UD: VECTOR_UD, NM: VECTOR_NM, GP: VECTOR_GP, PF: VECTOR_PF } = VECTOR;
 /** Interrupt n arrives through vector 32 + n. */
 const FIRST_IRQ_VECTOR = 32;
 export const IRQS = 32;

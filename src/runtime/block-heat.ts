@@ -5,13 +5,13 @@
 import { RECORD_HEAT } from '../backend-wasm/record.js';
 import type { CodePageView } from './code-page.js';
 import type { MachineMemory } from './machine-memory.js';
+import { PAGE } from '../frontend-x86/limits.js';
 
 /** A countdown that ends after so long that it may as well never. */
 const NEVER_HOT = 0x7fffffff;
 /** After this many drops of a page's code each further one doubles the heat that its blocks need, up to 2^MAX_PATIENCE. */
 const FREE_DROPS = 4;
 const MAX_PATIENCE = 20;
-const PAGE = 4096;
 
 export class BlockHeat {
   /** A block becomes hot when it is entered this often: 1 .. 2^31 - 1. */

@@ -10,7 +10,6 @@ import { endsBlock } from '../frontend-x86/block-ends.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import {
   HANDLER,
-  MAX_BLOCK,
   RECORD_CROSS_MAP,
   RECORD_ENTRY,
   RECORD_HANDLER,
@@ -27,9 +26,7 @@ import type { FormTable } from './form-table.js';
 import type { MachineMemory } from './machine-memory.js';
 import type { GuestMmu } from './mmu.js';
 import { RecordWriter } from './record-writer.js';
-
-const PAGE = 4096;
-const MAX_INSTRUCTION = 15;
+import { MAX_BLOCK, MAX_INSTRUCTION, PAGE } from '../frontend-x86/limits.js';
 
 /** A page fault or bad table met while fetching code; the caller reports it. */
 export interface FetchFault {

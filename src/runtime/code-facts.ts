@@ -7,9 +7,7 @@ import type { BlockProgress } from './tier-up.js';
 import type { RefusalCause } from './refusals.js';
 import type { Region } from './region-cache.js';
 import type { TranslationRequest } from './translator.js';
-
-const PAGE = 4096;
-const MAX_INSTRUCTION = 15;
+import { MAX_INSTRUCTION, PAGE } from '../frontend-x86/limits.js';
 
 export interface RegionFacts {
   readonly region: Region;

@@ -13,8 +13,8 @@ import type { IrFunction, Value } from '../ir/ir.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import { MODE_CHANGED_FUNCTION } from './mode.js';
 import { NOTE_CODE_STORE } from './slow-paths.js';
+import { VECTOR } from '../frontend-x86/vectors.js';
 
-const VECTOR_PAGE_FAULT = 14;
 const USER = 3;
 const KERNEL = 1;
 const PAGE_MASK = -4096;
@@ -54,7 +54,7 @@ export const DIRECT_TRAP_FUNCTION: IrFunction = defineFunction(L.DIRECT_TRAP, []
   b.if(
     isFault,
     () => {
-      b.if(differ(b.get32(S.EXIT_DETAIL), k(VECTOR_PAGE_FAULT)), refuse);
+      b.if(differ(b.get32(S.EXIT_DETAIL), k(VECTOR.PF)), refuse);
       b.varSet(handler, b.get32(S.DIRECT_FAULT_HANDLER));
       b.if(b.pure('i32.eqz', b.varGet(handler)), refuse);
       // Faults without end make no progress: somebody has to be asked.

@@ -17,9 +17,8 @@ import { RegionCache } from './region-cache.js';
 import { TierUp, type TieredEngine } from './tier-up.js';
 import type { TierOptions, Tiers } from './tiers.js';
 import { errorFacts, regionsOnStack, TranslatorBug } from './translator-bug.js';
+import { VECTOR } from '../frontend-x86/vectors.js';
 
-const VECTOR_GENERAL_PROTECTION = 13;
-const VECTOR_PAGE_FAULT = 14;
 const DEFAULT_SIZE_32 = 0x4000;
 
 /** The interpreter as built with the package. */
@@ -186,7 +185,7 @@ export class InterpreterEngine implements TieredEngine {
   }
   private fetchFault(address: number): 0 {
     this.setSlot(S.FAULT_ADDRESS, address);
-    return this.exit(LEAVE.fault, VECTOR_PAGE_FAULT, this.mmu.errorCode);
+    return this.exit(LEAVE.fault, VECTOR.PF, this.mmu.errorCode);
   }
 
   /** Import `resolve` (see `backend-wasm/memory-layout.ts`). */
@@ -207,8 +206,7 @@ export class InterpreterEngine implements TieredEngine {
     if (!flat) {
       const limit = cpu.get(S.SEGMENT_LIMIT + 4 * S.CS);
       const attr = cpu.get(S.SEGMENT_ATTR + 4 * S.CS);
-      if (eip > limit || !(attr & DEFAULT_SIZE_32))
-        return this.exit(LEAVE.fault, VECTOR_GENERAL_PROTECTION, 0);
+      if (eip > limit || !(attr & DEFAULT_SIZE_32)) return this.exit(LEAVE.fault, VECTOR.GP, 0);
     }
     try {
       const physical = this.mmu.translate(linear, false, user);

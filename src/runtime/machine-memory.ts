@@ -1,8 +1,8 @@
 /** The one WebAssembly memory of a machine: control memory and guest RAM (see `backend-wasm/memory-layout.ts`). */
 import * as L from '../backend-wasm/memory-layout.js';
 import { BadPhysicalAddress, type GuestMemory } from './guest-memory.js';
+import { PAGE } from '../frontend-x86/limits.js';
 
-const PAGE = 4096;
 const WASM_PAGE = 65536;
 /** Most guest RAM, in bytes. */
 export const MAX_RAM_BYTES = 0x80000000;

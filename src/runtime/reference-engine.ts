@@ -16,11 +16,9 @@ import { BadPageTable, type Engine, SERVED } from './engine.js';
 import { MachineMemory } from './machine-memory.js';
 import { GuestMmu } from './mmu.js';
 import { segmentsAreFlat } from './flat-segments.js';
+import { MAX_INSTRUCTION, PAGE } from '../frontend-x86/limits.js';
+import { VECTOR } from '../frontend-x86/vectors.js';
 
-const PAGE = 4096;
-const MAX_INSTRUCTION = 15;
-const VECTOR_GENERAL_PROTECTION = 13;
-const VECTOR_PAGE_FAULT = 14;
 const DEFAULT_SIZE_32 = 0x4000;
 /** Lifted instructions kept; all are forgotten beyond that. */
 const MAX_CACHED = 200_000;
@@ -146,7 +144,7 @@ export class ReferenceEngine implements Engine, Environment {
     if (!flat) {
       const attr = cpu.get(S.SEGMENT_ATTR + 4 * S.CS);
       if (cpu.eip > cpu.get(S.SEGMENT_LIMIT + 4 * S.CS) || !(attr & DEFAULT_SIZE_32)) {
-        throw new GuestFault(VECTOR_GENERAL_PROTECTION, 0);
+        throw new GuestFault(VECTOR.GP, 0);
       }
     }
     const linear = (cpu.eip + cpu.get(CODE_BASE)) >>> 0;
@@ -177,7 +175,7 @@ export class ReferenceEngine implements Engine, Environment {
     const physical = this.mmu.translate(linear, write, this.cpu.get(S.CPL) === 3);
     if (physical < 0) {
       this.cpu.set(S.FAULT_ADDRESS, linear);
-      throw new GuestFault(VECTOR_PAGE_FAULT, this.mmu.errorCode);
+      throw new GuestFault(VECTOR.PF, this.mmu.errorCode);
     }
     return physical;
   }

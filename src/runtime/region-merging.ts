@@ -5,6 +5,7 @@
 import type { CodePageView } from './code-page.js';
 import type { Region } from './region-cache.js';
 import type { RegionOrigin } from './translator.js';
+import { PAGE } from '../frontend-x86/limits.js';
 
 /** Samples of the same pair that are enough. */
 const ENOUGH_SAMPLES = 3;
@@ -16,7 +17,6 @@ const MOST_INSTRUCTIONS = 900;
 const MOST_PAGES = 24;
 /** Pairs that are remembered; then counting starts afresh. */
 const MOST_PAIRS = 4096;
-const PAGE = 4096;
 
 /** What to translate instead of two regions. */
 export interface Merger {

@@ -10,6 +10,7 @@ import { loadInterpreter } from './load-interpreter.js';
 import { stateDifferences } from './lockstep.js';
 import { SequenceTable } from './sequences.js';
 import { flatSegments } from './testing/code-guest.js';
+import { PAGE } from '../frontend-x86/limits.js';
 
 describe('covering a block', () => {
   const table = new SequenceTable([
@@ -28,7 +29,6 @@ describe('covering a block', () => {
   });
 });
 
-const PAGE = 0x1000;
 const CODE = 0x1800;
 const ROOT = 0x10000;
 const TABLE = 0x11000;

@@ -1,6 +1,6 @@
 /** Which neighbouring instructions of a block run in one handler of the interpreter. */
 import type { InterpreterSequence } from '../backend-wasm/interpreter.js';
-import { MAX_BLOCK } from '../backend-wasm/record.js';
+import { MAX_BLOCK } from '../frontend-x86/limits.js';
 
 /** A step's key: node × this + form. */
 const FORMS = 0x10000;

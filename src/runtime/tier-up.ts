@@ -261,10 +261,11 @@ export class TierUp {
         if (others > 0) underTranslation.set(r, others);
         else underTranslation.delete(r);
       }
-      // If it comes to nothing the block is to be hot once more, unless it went with its page.
+      // If it comes to nothing the block is to be hot once more, unless it went with its page. With `jit`, where that is
+      // its next entry, it stays with the interpreter.
       const isThere =
         this.code.pageOfMap(first.map) === first && this.code.heat.recordAt(first, origin.start) === record;
-      if (isThere) this.code.heat.start(record, first);
+      if (isThere && this.tiers === 'auto') this.code.heat.start(record, first);
     });
   }
 

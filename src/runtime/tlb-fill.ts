@@ -25,8 +25,7 @@ import {
   PTE_USER,
   PTE_WRITABLE,
 } from './page-table-entry.js';
-
-const VECTOR_PAGE_FAULT = 14;
+import { VECTOR } from '../frontend-x86/vectors.js';
 
 /** Import `code_written` of the module. */
 export const CODE_WRITTEN: CallTarget = {
@@ -54,7 +53,7 @@ const pageFault = defineFunction(
     b.put32(FAULT_ADDRESS, address);
     const user = b.pure('i32.eq', b.get32(CPL), c.k(3));
     const code = c.or(c.or(c.shl(write, 1), c.shl(user, 2)), present);
-    leaveFunction(b, LEAVE.fault, c.k(VECTOR_PAGE_FAULT), code);
+    leaveFunction(b, LEAVE.fault, c.k(VECTOR.PF), code);
   },
 );
 

@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { translationText } from './translation-text.js';
 import type { TranslationRequest } from './translator.js';
+import { PAGE } from '../frontend-x86/limits.js';
 
-const PAGE = 4096;
 const JNE_BYTES = 6;
 
 /** So many `jne` to the same place, one behind the other: each block is inside those before. */

@@ -1,7 +1,7 @@
 /** What is not translated. */
 import { causeOfNothing, translate, type TranslationRequest } from './translator.js';
+import { PAGE } from '../frontend-x86/limits.js';
 
-const PAGE = 4096;
 const NOP = 0x90;
 const BLOCK = 64;
 

@@ -2,7 +2,8 @@
 import type { Value } from '../../ir/ir.js';
 import { EAX } from '../cpu-state.js';
 import type { Instruction } from '../instruction.js';
-import { VECTOR, type Lift, type Lifter, type LiftTable } from './context.js';
+import { type Lift, type Lifter, type LiftTable } from './context.js';
+import { VECTOR } from '../vectors.js';
 
 /** 0 or 1: the low digit of al is above 9, or AF. */
 function lowDigitAdjusts(x: Lifter, al: Value): Value {

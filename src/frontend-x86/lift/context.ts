@@ -5,6 +5,7 @@ import type { OpName } from '../../ir/ops.js';
 import { CPL, ESP, SEGMENT_ATTR, SEGMENT_LIMIT, SS, ZERO } from '../cpu-state.js';
 import { AddressShape, type Address, type Instruction, type InstructionOperand } from '../instruction.js';
 import { SEGMENT_LINEAR } from './functions-memory.js';
+import { VECTOR } from '../vectors.js';
 import { Flags } from './flags.js';
 
 /** Width in bytes of an integer operation. */
@@ -12,9 +13,6 @@ export type Size = 1 | 2 | 4;
 
 export type Lift = (x: Lifter, i: Instruction) => void;
 export type LiftTable = Readonly<Record<string, Lift>>;
-
-/** Exception vectors that instructions raise by themselves (Intel SDM vol. 3, table 6-1). */
-export const VECTOR = { DE: 0, BR: 5, UD: 6, NM: 7, NP: 11, SS: 12, GP: 13, MF: 16, XM: 19 } as const;
 
 /** Attributes of a writable, expand-up data segment: which type bits count, and what they are. */
 const PLAIN_DATA_MASK = 0xe;

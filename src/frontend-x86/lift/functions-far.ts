@@ -3,7 +3,8 @@ import { defineFunction } from '../../ir/builder.js';
 import type { IrFunction, Value } from '../../ir/ir.js';
 import { CPL, CS, ESP, F_NT, FLAGS_SYSTEM, SS } from '../cpu-state.js';
 import type { Instruction } from '../instruction.js';
-import { Lifter, VECTOR } from './context.js';
+import { Lifter } from './context.js';
+import { VECTOR } from '../vectors.js';
 import { EFLAGS_SET } from './functions-flags.js';
 import {
   FAR_CODE_DESCRIPTOR,

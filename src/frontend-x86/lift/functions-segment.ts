@@ -18,7 +18,8 @@ import {
   SS,
 } from '../cpu-state.js';
 import { FLAT_DATA } from '../flat-segments.js';
-import { Lifter, VECTOR } from './context.js';
+import { Lifter } from './context.js';
+import { VECTOR } from '../vectors.js';
 
 /** Attribute bits as in SEGMENT_ATTR. */
 export const ATTR = { writableOrReadable: 2, conforming: 4, code: 8, s: 0x10, present: 0x80 } as const;

@@ -7,8 +7,8 @@ import { defineFunction, type Builder } from '../../ir/builder.js';
 import type { IrFunction, Value } from '../../ir/ir.js';
 import { DIRECTION, EAX, ECX, EDI, ESI } from '../cpu-state.js';
 import { Lifter, type Size } from './context.js';
+import { PAGE } from '../limits.js';
 
-const PAGE = 4096;
 const SHIFT = { 1: 0, 2: 1, 4: 2 } as const;
 
 function peek(b: Builder, address: Value, size: Size): Value {

@@ -5,7 +5,8 @@
 import type { Value } from '../../ir/ir.js';
 import { EAX, EDX } from '../cpu-state.js';
 import type { Instruction } from '../instruction.js';
-import { sizeOf, VECTOR, type Lift, type Lifter, type LiftTable, type Size } from './context.js';
+import { sizeOf, type Lift, type Lifter, type LiftTable, type Size } from './context.js';
+import { VECTOR } from '../vectors.js';
 
 /** CF = OF = overflow (0 or 1). */
 function productFlags(x: Lifter, low: Value, overflow: Value, size: Size): void {

@@ -2,7 +2,8 @@
 import type { Value } from '../../ir/ir.js';
 import { CS, DS, ES, FS, GS, INTERRUPT_SHADOW, SS } from '../cpu-state.js';
 import type { Instruction } from '../instruction.js';
-import { VECTOR, type Lift, type Lifter, type LiftTable } from './context.js';
+import { type Lift, type Lifter, type LiftTable } from './context.js';
+import { VECTOR } from '../vectors.js';
 import { farPointer } from './far-pointer.js';
 import {
   ATTR,

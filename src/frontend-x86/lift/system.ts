@@ -17,7 +17,8 @@ import {
 } from '../cpu-state.js';
 import type { Instruction } from '../instruction.js';
 import { LEAVE } from '../leave.js';
-import { VECTOR, type Lift, type Lifter, type LiftTable } from './context.js';
+import { type Lift, type Lifter, type LiftTable } from './context.js';
+import { VECTOR } from '../vectors.js';
 import { storeSelector } from './move.js';
 
 const generalProtection: Lift = (x) => x.raiseAlways(VECTOR.GP);

@@ -6,6 +6,7 @@ import '../offer-reference-engine.js';
 import type { Engine } from '../engine.js';
 import type { TierOptions } from '../tiers.js';
 import { HeldTranslator } from './held-translator.js';
+import { PAGE } from '../../frontend-x86/limits.js';
 
 export const KINDS: readonly EngineKind[] = ['interp', 'jit', 'auto', 'reference'];
 /** Entries of a block before `auto` translates it here. */
@@ -13,7 +14,7 @@ export const HEAT = 100;
 /** Calls after which an engine has asked for what it wants to have translated. */
 export const OFTEN: Readonly<Record<EngineKind, number>> = { interp: 50, jit: 50, auto: 1000, reference: 50 };
 export const RAM_BYTES = 0x100000;
-export const PAGE = 0x1000;
+export { PAGE };
 export const DRIVER = 0x8000;
 export const CODE = 0x10000;
 export const DATA = 0x40000;
