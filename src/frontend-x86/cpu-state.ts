@@ -146,6 +146,8 @@ export const RING_ARGUMENT_1 = 688;
 export const RING_ARGUMENT_2 = 692;
 /** Entry that is performed next. */
 export const RING_NEXT = 696;
+/** Entries of the turn in progress that the engine performed before it left the rest to the owner. */
+export const RING_TURN = 712;
 /** Performed by the engine: SET_PTEs, those in the ring, FLUSH_ASYNCs. */
 export const DIRECT_SET_PTES = 700;
 export const RING_SET_PTES = 704;

@@ -66,8 +66,6 @@ function notify(host: Host, address: number): void {
 
 /** Numbers above this are unknown in every ABI. */
 const HIGHEST_NUMBER = 31;
-/** Of a hypercall that an ABI does not have. */
-const NO_NUMBER = 0xffffffff;
 
 export class Hypercalls {
   /** Calls by number that were executed here: made directly, and through the ring. */
@@ -137,7 +135,8 @@ export class Hypercalls {
 
   private numberOf(name: HypercallName): number {
     const found = Object.entries(this.host.abi.hypercalls).find(([, known]) => known === name);
-    return found === undefined ? NO_NUMBER : Number(found[0]);
+    if (found === undefined) throw new Error(`the ABI ${this.host.abi.name} has no ${name}`);
+    return Number(found[0]);
   }
 
   /** Calls so far by number: made directly, and through the ring; those that the engine performed included. */
@@ -146,12 +145,9 @@ export class Hypercalls {
     const ring = [...this.ring];
     if (this.abi !== undefined) {
       const { cpu } = this.host.engine;
-      const add = (to: number[], number: number, more: number): void => {
-        if (number !== NO_NUMBER) to[number]! += more;
-      };
-      add(direct, cpu.get(S.SET_PTE_NUMBER), cpu.get(S.DIRECT_SET_PTES));
-      add(direct, cpu.get(S.FLUSH_ASYNC_NUMBER), cpu.get(S.DIRECT_FLUSHES));
-      add(ring, cpu.get(S.SET_PTE_NUMBER), cpu.get(S.RING_SET_PTES));
+      direct[cpu.get(S.SET_PTE_NUMBER)]! += cpu.get(S.DIRECT_SET_PTES);
+      direct[cpu.get(S.FLUSH_ASYNC_NUMBER)]! += cpu.get(S.DIRECT_FLUSHES);
+      ring[cpu.get(S.SET_PTE_NUMBER)]! += cpu.get(S.RING_SET_PTES);
     }
     return { direct, ring };
   }
@@ -165,7 +161,9 @@ export class Hypercalls {
     const statuses = this.data + abi.data.hcallStatus;
     const entries = this.data + abi.data.hcalls;
     const offsets = abi.ringOffsets;
-    for (let i = 0; i < S.RING_SIZE; i++) {
+    const begun = cpu.get(S.RING_TURN);
+    cpu.set(S.RING_TURN, 0);
+    for (let i = begun; i < S.RING_SIZE; i++) {
       const at = cpu.get(S.RING_NEXT);
       if (memory.read8(statuses + at) === S.RING_FREE) return;
       const entry = entries + at * abi.ringEntryBytes;

@@ -99,7 +99,8 @@ export class CodeCache {
       if (this.memory.data.getUint16(known + RECORD_HANDLER, true) !== HANDLER.cross) return known;
       const next = this.nextPage(linear, user);
       if ('address' in next) return next;
-      // It guards an instruction that goes on in that very page.
+      // It guards an instruction that goes on in that very page. If the walk has just marked this page's code as changed
+      // the record is one that looks itself up again.
       if (this.memory.i32[(known + RECORD_CROSS_MAP) >> 2] === next.map) return known;
     }
     const first = this.allocate(page);

@@ -172,6 +172,8 @@ describe.each(KINDS.filter((kind) => kind !== 'reference'))('%s:', (kind) => {
     expect(cpu.get(S.RING_NEXT)).toBe(1);
     expect([0, 1, 2].map((at) => memory.read8(STATUSES + at))).toEqual([S.RING_FREE, 0, 0]);
     expect([cpu.get(S.RING_SET_PTES), cpu.get(S.DIRECT_SET_PTES)]).toEqual([1, 0]);
+    // The owner goes on with the turn that has begun.
+    expect(cpu.get(S.RING_TURN)).toBe(1);
     expect(cpu.get(S.EXIT_NEXT)).toBe(cpu.eip + 2);
     expect(guest.engine.instructions).toBe(4);
   });

@@ -48,7 +48,7 @@ function count(b: Builder, slot: number): void {
 
 /**
  * () → 1 if nothing is left in the ring, or 0 if an entry that is none of a SET_PTE is next; one turn of the ring at
- * the most. As with the owner an entry is free again when it has been performed.
+ * the most, of which the owner makes the rest. As with it an entry is free again when it has been performed.
  */
 const DRAIN_RING = defineFunction('drain_ring', [], 'i32', false, (b) => {
   const c = new Code(b);
@@ -60,7 +60,10 @@ const DRAIN_RING = defineFunction('drain_ring', [], 'i32', false, (b) => {
     b.if(b.pure('i32.eq', b.peek8(status, L.RAM), c.k(S.RING_FREE)), () => b.return(c.k(1)));
     const entry = c.sum(b.get32(S.RING_ENTRIES), b.pure('i32.mul', at, b.get32(S.RING_ENTRY_BYTES)));
     const field = (slot: number): Value => b.peek32(c.sum(entry, b.get32(slot)), L.RAM);
-    b.if(b.pure('i32.ne', field(S.RING_NUMBER), b.get32(S.SET_PTE_NUMBER)), () => b.return(c.k(0)));
+    b.if(b.pure('i32.ne', field(S.RING_NUMBER), b.get32(S.SET_PTE_NUMBER)), () => {
+      b.put32(S.RING_TURN, b.pure('i32.sub', c.k(S.RING_SIZE), b.varGet(left)));
+      b.return(c.k(0));
+    });
     const root = field(S.RING_ARGUMENT_1);
     const address = field(S.RING_ARGUMENT_2);
     b.put32(S.RING_NEXT, c.and(c.add(at, 1), S.RING_SIZE - 1));

@@ -4,6 +4,7 @@ import { LEAVE } from '../../frontend-x86/leave.js';
 import { GDT } from '../../backend-wasm/memory-layout.js';
 import { CpuState } from '../../runtime/cpu.js';
 import { type Engine, SERVED } from '../../runtime/engine.js';
+import type { GuestMemory } from '../../runtime/guest-memory.js';
 import { MachineMemory } from '../../runtime/machine-memory.js';
 import { GuestMmu } from '../../runtime/mmu.js';
 import type { GuestAbi } from '../abi/abi.js';
@@ -132,7 +133,7 @@ export interface Fixture {
 }
 
 /** Fills lguest_data as a guest of `abi` has it at boot. */
-export function fillLguestData(memory: MachineMemory, abi: GuestAbi, address: number): void {
+export function fillLguestData(memory: GuestMemory, abi: GuestAbi, address: number): void {
   const layout = abi.data;
   memory.write(address, new Uint8Array(layout.size));
   memory.write(address + layout.hcallStatus, new Uint8Array(64).fill(0xff));
