@@ -5,12 +5,13 @@
  *
  * `entry` is the number of the entry to start at, `data` the address of the region's data (`entry-map.ts`), `delta` has
  * in its upper 20 bits the pages from the region's first page to the entry's page. General registers and status flags
- * live in locals; every way out stores them. A crossing into another page, and a jump to a computed place, ask the
- * execution TLB whether the page is still the one that was translated. Whoever calls has looked that FUEL is enough
- * for the entry's `need`.
+ * live in locals; every way out stores them. A crossing into another page, and a jump to a computed place where there is
+ * more than one, ask the execution TLB whether the page is still the one that was translated. Whoever calls has looked
+ * that FUEL is enough for the entry's `need`.
  *
  * Nothing of a machine is in the code: the same blocks give the same bytes anywhere.
  */
+import { pageOf } from '../frontend-x86/discover.js';
 import * as S from '../frontend-x86/cpu-state.js';
 import type { CallTarget } from '../ir/ir.js';
 import { OPS, type Type } from '../ir/ops.js';
@@ -63,7 +64,7 @@ export function generateRegion(
   );
   const locals = new Locals(R.PARAMETERS);
   for (let i = 0; i < R.FIXED_LOCALS; i++) locals.take('i32');
-  const pages = [...new Set(blocks.map((b) => Math.floor(b.start / 4096)))];
+  const pages = [...new Set(blocks.map((b) => pageOf(b.start)))];
   const flow = new RegionFlow(e, locals, blocks, entries, pages, traits, use, missing);
   const placed = flow.entries.map((n) => ({ place: blocks[n]!.start, need: flow.needOf(n) }));
   const imports = declareImports(e, blocks);

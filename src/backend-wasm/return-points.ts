@@ -4,7 +4,7 @@
  */
 import { OPS } from '../ir/ops.js';
 import type { RegionBlock } from './region-target.js';
-import { PAGE } from '../frontend-x86/limits.js';
+import { pageOf } from '../frontend-x86/discover.js';
 
 /** More places than this are looked up. */
 const MOST_PLACES = 3;
@@ -50,8 +50,8 @@ export function returnPoints(
   }
   const found = new Map<number, readonly number[]>();
   for (const [block, behind] of points) {
-    const page = Math.floor(blocks[block]!.start / PAGE);
-    const places = [...behind].map((b) => blocks[b]!.start).filter((p) => Math.floor(p / PAGE) === page);
+    const page = pageOf(blocks[block]!.start);
+    const places = [...behind].map((b) => blocks[b]!.start).filter((p) => pageOf(p) === page);
     if (places.length > 0 && places.length <= MOST_PLACES) found.set(block, places);
   }
   return found;
