@@ -105,19 +105,21 @@ try {
       seed++
     )
       list.push({ program: makeProgram(seed, shape, author), seed });
-    const inputs = list.flatMap(({ program }) => program?.input ?? []);
-    const outcomes = (await native?.run(inputs)) ?? [];
+    const asked = list.filter(({ program }) => program && !program.defined.variesByProcessor);
+    const outcomes = (await native?.run(asked.flatMap(({ program }) => program?.input ?? []))) ?? [];
     for (const { program, seed } of list) {
       if (!(await goesOn())) break;
       done++;
       if (done % progress === 0)
         console.error(`${done} of ${programs} seeds, ${made} programs, ${failures} failures, ${seconds()}`);
-      const outcome: Outcome | undefined = program && outcomes.shift();
+      const outcome: Outcome | undefined = program?.defined.variesByProcessor
+        ? undefined
+        : program && outcomes.shift();
       if (program === undefined || outcome?.vector === VECTOR.stuck) continue;
       made++;
-      steps += program.steps;
+      steps += program.defined.steps;
       if (outcome) ends.set(outcome.vector, (ends.get(outcome.vector) ?? 0) + 1);
-      const lines = judge.judge(program.input, outcome, seed, program.undefinedFlags);
+      const lines = judge.judge(program.input, outcome, seed, program.defined.undefinedFlags);
       if (lines.length === 0) continue;
       failures++;
       const small = await minimise(program, { native, author, judge, seed });

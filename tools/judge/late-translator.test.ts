@@ -22,7 +22,8 @@ function course(subject: Judged, seed: number): number[] {
   const judge = new ProgramJudge([judged('reference'), subject]);
   const program = makeProgram(seed, 'structured', author);
   const before = judge.counters('auto');
-  if (program) expect(judge.judge(program.input, undefined, seed, program.undefinedFlags)).toEqual([]);
+  if (program)
+    expect(judge.judge(program.input, undefined, seed, program.defined.undefinedFlags)).toEqual([]);
   // What comes later is of this program too.
   subject.late?.finish();
   const after = judge.counters('auto');

@@ -4,7 +4,7 @@ import type { EngineRunner } from './engine-runner.js';
 import type { NativeCpu } from './native.js';
 import type { Program, Written } from './program.js';
 import type { ProgramJudge } from './program-judge.js';
-import { scrutinise } from './scrutiny.js';
+import { isDefined, scrutinise } from './scrutiny.js';
 
 const NOP = 0x90;
 const MOST_STEPS = 10_000;
@@ -31,13 +31,13 @@ export async function minimise(
   const fails = async (input: Case): Promise<string[]> => {
     // What is left of a program may do what the manual leaves open: then the processor is not asked.
     const finding = scrutinise(author, input, MOST_STEPS);
-    const isDefined = 'undefined' in finding;
+    const defined = isDefined(finding) ? finding : undefined;
     // One that no longer ends is not smaller.
-    if (!isDefined && finding.kind === 'long') return [];
+    if (!isDefined(finding) && finding.kind === 'long') return [];
     let outcome: Outcome | undefined;
-    if (isDefined) [outcome] = (await native?.run([input])) ?? [];
+    if (defined && !defined.variesByProcessor) [outcome] = (await native?.run([input])) ?? [];
     if (outcome?.vector === VECTOR.stuck) outcome = undefined;
-    return judge.judge(input, outcome, seed, isDefined ? finding.undefined : 0);
+    return judge.judge(input, outcome, seed, defined?.undefinedFlags ?? 0);
   };
   const gone: Written[] = [];
   for (const w of [...program.written].reverse()) {

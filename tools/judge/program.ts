@@ -14,7 +14,7 @@ import type { EngineRunner } from './engine-runner.js';
 import { CODE, CODE_BYTES, DATA, imageOffset, PAGE, READ_ONLY } from './layout.js';
 import { Random } from './random.js';
 import { isJump, JUMPS, PLAIN, SELDOM, X87 } from './rows.js';
-import { scrutinise, Scrutiny, SELECTORS } from './scrutiny.js';
+import { isDefined, scrutinise, Scrutiny, SELECTORS, type Defined } from './scrutiny.js';
 
 const START = CODE + 0x100;
 /** Programs stay in front of the last bytes of the code pages. */
@@ -35,10 +35,7 @@ export interface Written {
 export interface Program {
   readonly input: Case;
   readonly written: readonly Written[];
-  /** Instructions executed until it ended. */
-  readonly steps: number;
-  /** EFLAGS bits that are undefined at the end. */
-  readonly undefinedFlags: number;
+  readonly defined: Defined;
 }
 
 export class ProgramMaker {
@@ -245,7 +242,6 @@ export class ProgramMaker {
     const whole = { ...input, code: this.code.slice(0, used) };
     // It may have looked at code that was not yet written.
     const finding = scrutinise(runner, whole, MOST_STEPS);
-    if (!('undefined' in finding)) return undefined;
-    return { input: whole, written: this.written, steps: finding.steps, undefinedFlags: finding.undefined };
+    return isDefined(finding) ? { input: whole, written: this.written, defined: finding } : undefined;
   }
 }

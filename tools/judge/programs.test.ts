@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { ImmediateTranslator } from './immediate-translator.js';
 import { judged, ProgramJudge } from './program-judge.js';
-import { scrutinise } from './scrutiny.js';
+import { isDefined, scrutinise } from './scrutiny.js';
 import { decodeVectors } from './vector-file.js';
 
 const MOST_STEPS = 10_000;
@@ -20,8 +20,9 @@ test('programs end as on the processor', () => {
   for (const { input, outcome } of vectors) {
     run++;
     const finding = scrutinise(author, input, MOST_STEPS);
-    if (!('undefined' in finding)) throw new Error(`program ${run} does what is not defined`);
-    for (const line of judge.judge(input, outcome, run, finding.undefined)) failures.push(`${run}: ${line}`);
+    if (!isDefined(finding)) throw new Error(`program ${run} does what is not defined`);
+    for (const line of judge.judge(input, outcome, run, finding.undefinedFlags))
+      failures.push(`${run}: ${line}`);
   }
   expect(failures.join('\n')).toBe('');
   expect(run).toBe(header.count);

@@ -2,6 +2,7 @@
 import { decode } from '../../src/frontend-x86/decode.js';
 import type { DecodedInstruction } from '../../src/frontend-x86/decoded-instruction.js';
 import { undefinedResult } from '../../src/frontend-x86/lift/undefined-flags.js';
+import { FPU_CONTROL } from '../../src/frontend-x86/cpu-state.js';
 import { LEAVE } from '../../src/frontend-x86/leave.js';
 import { sameBytes, type Case } from './case.js';
 import type { EngineRunner } from './engine-runner.js';
@@ -36,14 +37,30 @@ export const SELECTORS: readonly number[] = [
   DOWN,
 ];
 
+/** Null selectors that are not 0. */
+const NULL_SELECTORS: readonly number[] = [1, 2, 3];
+
 /** What a program may not do, and at which instruction: look at undefined flags, run for long, or anything else. */
 export interface Objection {
   readonly kind: 'flags' | 'long' | 'other';
   readonly eip: number;
 }
 
+/**
+ * A dword pushed from a segment register: the manual (volume 2, PUSH) leaves it to the processor whether the upper half is
+ * zeros, as here, or what was on the stack.
+ */
+function pushesSelector(insn: DecodedInstruction): boolean {
+  return insn.op === 'push' && insn.shown[0]?.kind === 'sreg' && insn.operandSize === 4;
+}
+
+const X87_STORES = new Set('fst fstp fist fistp fbstp'.split(' '));
+const MASKED = 0x3f;
+
 export class Scrutiny {
   readonly flags = new FlagUse();
+  /** Something was executed that processors do in more ways than one. */
+  variesByProcessor = false;
   private readonly decoded = new Map<number, { bytes: Uint8Array; insn: DecodedInstruction }>();
 
   /** `runner`: of a reference engine that stands in front of the program's first instruction. */
@@ -91,6 +108,15 @@ export class Scrutiny {
     return from?.kind === 'reg' ? this.reg(insn.rm >> 2) & 0xffff : -1;
   }
 
+  /**
+   * An x87 store that would fault, while not all exceptions are masked: where an unmasked exception keeps it from storing,
+   * some processors do not look at the address (Intel), others do (AMD, as here).
+   */
+  private storeFaulted(insn: DecodedInstruction, reason: number): boolean {
+    const masks = this.runner.engine.cpu.get(FPU_CONTROL) & MASKED;
+    return reason === LEAVE.fault && X87_STORES.has(insn.op) && masks !== MASKED;
+  }
+
   private stackTop(): number {
     const at = this.reg(ESP);
     if (imageOffset(at) < 0 || imageOffset(at + 3) < 0) return TF_AND_AC;
@@ -109,14 +135,27 @@ export class Scrutiny {
     if (insn && this.isLeftOut(insn)) return { kind: 'other', eip };
     if (insn && this.flags.readsUndefined(insn)) return { kind: 'flags', eip };
     const ecx = this.reg(1);
+    // Until the next return from a kernel: some processors (Intel) make it 0 then.
+    const loadsNull = insn !== undefined && NULL_SELECTORS.includes(this.selector(insn) ?? 0);
     const reason = engine.run(1);
     if (insn && reason === LEAVE.budget) this.flags.executed(insn, ecx);
+    if (insn && (loadsNull || pushesSelector(insn) || this.storeFaulted(insn, reason)))
+      this.variesByProcessor = true;
     return reason;
   }
 }
 
-/** What a whole program does: undefined flags at its end, or an objection to it. */
-export type Finding = { readonly undefined: number; readonly steps: number } | Objection;
+/** What the manual says of a whole program. */
+export interface Defined {
+  /** EFLAGS bits that are undefined at the end. */
+  readonly undefinedFlags: number;
+  /** Processors end it in more ways than one: only engines can be compared. */
+  readonly variesByProcessor: boolean;
+  /** Instructions executed until it ended. */
+  readonly steps: number;
+}
+export type Finding = Defined | Objection;
+export const isDefined = (finding: Finding): finding is Defined => 'undefinedFlags' in finding;
 
 /** Runs a program of at most `most` instructions to its end. */
 export function scrutinise(runner: EngineRunner, input: Case, most: number): Finding {
@@ -126,7 +165,8 @@ export function scrutinise(runner: EngineRunner, input: Case, most: number): Fin
     for (let steps = 0; steps < most; steps++) {
       const reason = scrutiny.step();
       if (typeof reason !== 'number') return reason;
-      if (reason !== LEAVE.budget) return { undefined: scrutiny.flags.undefined, steps };
+      const { variesByProcessor, flags } = scrutiny;
+      if (reason !== LEAVE.budget) return { undefinedFlags: flags.undefined, variesByProcessor, steps };
     }
     return { kind: 'long', eip: runner.engine.cpu.eip };
   } finally {

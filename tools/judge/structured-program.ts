@@ -10,7 +10,7 @@ import { CODE, CODE_BYTES, DATA, PAGE, READ_ONLY } from './layout.js';
 import { ECX, ESP, Operations } from './operations.js';
 import type { Program } from './program.js';
 import type { Random } from './random.js';
-import { scrutinise } from './scrutiny.js';
+import { isDefined, scrutinise } from './scrutiny.js';
 import { x87Pool, x87State } from './x87-state.js';
 
 const START = CODE + 0x100;
@@ -377,8 +377,7 @@ export function makeStructured(r: Random, length: number, author: EngineRunner):
     const { code, patches, written } = laidOut;
     const input: Case = { eip: start, code, segments: 0, regs, eflags, patches, x87 };
     const finding = scrutinise(author, input, MOST_STEPS);
-    if ('undefined' in finding)
-      return { input, written, steps: finding.steps, undefinedFlags: finding.undefined };
+    if (isDefined(finding)) return { input, written, defined: finding };
     if (finding.kind === 'long') return undefined;
     const repaired = finding.kind === 'flags' ? asm.guard(finding.eip, defineFlags) : asm.drop(finding.eip);
     if (!repaired) return undefined;
