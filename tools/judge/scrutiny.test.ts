@@ -7,6 +7,7 @@ import { isDefined, scrutinise } from './scrutiny.js';
 const INT3 = 0xcc;
 const INVALID_UNMASKED = 0x37e;
 const UNMAPPED = 0x7ff3;
+const MOST_STEPS = 50;
 
 function varies(code: readonly number[], control = INITIAL_X87.control): boolean {
   const input: Case = {
@@ -18,7 +19,7 @@ function varies(code: readonly number[], control = INITIAL_X87.control): boolean
     patches: [],
     x87: { ...INITIAL_X87, control },
   };
-  const finding = scrutinise(judged('reference').runner, input, 10);
+  const finding = scrutinise(judged('reference').runner, input, MOST_STEPS);
   if (!isDefined(finding)) throw new Error(`not defined: ${finding.kind}`);
   return finding.variesByProcessor;
 }
@@ -37,6 +38,15 @@ test('null selectors that are not 0', () => {
   expect(varies(load(3))).toBe(true);
   expect(varies(load(0))).toBe(false);
   expect(varies([0x6a, 2, 0x0f, 0xa9])).toBe(true); // push 2; pop gs
+});
+
+test('a fault in the middle of a repeated comparison', () => {
+  const scas = (address: number): number[] => [
+    ...[0xbf, address & 0xff, address >> 8, 0, 0, 0xb9, 8, 0, 0, 0], // mov edi, address; mov ecx, 8
+    ...[0xf2, 0xaf], // repne scasd
+  ];
+  expect(varies([0xb8, 1, 2, 3, 4, ...scas(UNMAPPED)])).toBe(true);
+  expect(varies([0xb8, 1, 2, 3, 4, ...scas(DATA)])).toBe(false);
 });
 
 test('a fault of an x87 store that an unmasked exception may keep from storing', () => {

@@ -54,6 +54,7 @@ function pushesSelector(insn: DecodedInstruction): boolean {
   return insn.op === 'push' && insn.shown[0]?.kind === 'sreg' && insn.operandSize === 4;
 }
 
+const COMPARISONS = new Set(['cmps', 'scas']);
 const X87_STORES = new Set('fst fstp fist fistp fbstp'.split(' '));
 const MASKED = 0x3f;
 
@@ -109,12 +110,14 @@ export class Scrutiny {
   }
 
   /**
-   * An x87 store that would fault, while not all exceptions are masked: where an unmasked exception keeps it from storing,
-   * some processors do not look at the address (Intel), others do (AMD, as here).
+   * Faults of which processors tell differently. A repeated comparison that faults after some iterations: with the flags
+   * from before the instruction (Intel) or of the last iteration (AMD, as here). An x87 store, while not all exceptions
+   * are masked: where an unmasked exception keeps it from storing, Intel's do not look at the address, AMD's do, as here.
    */
-  private storeFaulted(insn: DecodedInstruction, reason: number): boolean {
+  private faultVaries(insn: DecodedInstruction): boolean {
+    if (insn.rep !== 'none' && COMPARISONS.has(insn.op)) return true;
     const masks = this.runner.engine.cpu.get(FPU_CONTROL) & MASKED;
-    return reason === LEAVE.fault && X87_STORES.has(insn.op) && masks !== MASKED;
+    return X87_STORES.has(insn.op) && masks !== MASKED;
   }
 
   private stackTop(): number {
@@ -139,7 +142,7 @@ export class Scrutiny {
     const loadsNull = insn !== undefined && NULL_SELECTORS.includes(this.selector(insn) ?? 0);
     const reason = engine.run(1);
     if (insn && reason === LEAVE.budget) this.flags.executed(insn, ecx);
-    if (insn && (loadsNull || pushesSelector(insn) || this.storeFaulted(insn, reason)))
+    if (insn && (loadsNull || pushesSelector(insn) || (reason === LEAVE.fault && this.faultVaries(insn))))
       this.variesByProcessor = true;
     return reason;
   }
