@@ -46,6 +46,7 @@ export function regionHandler({ e, get, slot, setSlot, refund, executionEntry, a
     setSlot(L.FUEL, get(FUEL)),
     setSlot(L.CODE_CHANGED, e.i32(0)),
     setSlot(L.REGION_ENTRIES, e.add(slot(L.REGION_ENTRIES), e.i32(1))),
+    e.store(8, regionEntry(0), e.i32(1), L.REGION_USED),
     e.setLocal(
       REC,
       e.callIndirect(

@@ -89,6 +89,9 @@ export const TLB_CONTEXT_BYTES = 2 * TLB_BYTES;
 export const TLB_CONTEXTS = 9;
 export const TLB_POOL = 0x10000;
 
+/** A byte per index of the table of regions: set when the region is entered. */
+export const REGION_USED = 0x90000;
+
 /**
  * Entries of translated regions: {table index, entry in the region, address of the region's data (`entry-map.ts`),
  * bytes from the region's first page to the entry's page | instructions that have to be affordable}.
@@ -115,15 +118,15 @@ export const PAGE_CODE_MAPS = 0x680000;
 /** Code maps: for each page with predecoded code a dword per byte, the address of the block's first record or 0. */
 export const CODE_MAPS = 0x800000;
 export const CODE_MAP_BYTES = 4096 * 4;
-export const CODE_MAP_COUNT = 2048;
+export const CODE_MAP_COUNT = 4096;
 /** Predecoded records. */
 export const RECORDS = CODE_MAPS + CODE_MAP_COUNT * CODE_MAP_BYTES;
 /**
  * Entry maps of regions: hash tables of 2^k rows {place, entry, code map of its page, -}; see `entryMapOf` in
  * entry-map.ts. A row that is not used has place EMPTY_PLACE.
  */
-export const ENTRY_MAPS = 0x4400000;
-export const ENTRY_MAPS_END = 0x4800000;
+export const ENTRY_MAPS = 0x8400000;
+export const ENTRY_MAPS_END = 0x8800000;
 export const ENTRY_MAP_ROW_BYTES = 16;
 /** What a row without an entry has for its place. */
 export const EMPTY_PLACE = 0x7fffffff;
@@ -134,7 +137,7 @@ export function regionDataBytes(rows: number, pages: number): number {
   return rows * ENTRY_MAP_ROW_BYTES + ((4 * pages + ENTRY_MAP_ROW_BYTES - 1) & -ENTRY_MAP_ROW_BYTES);
 }
 /** Guest RAM: address = RAM + guest-physical address. */
-export const RAM = 0x4800000;
+export const RAM = 0x8800000;
 export const RECORDS_END = ENTRY_MAPS - 0x10000;
 /** Blocks that are run once: the rest of a budget. */
 export const SCRATCH_RECORDS = RECORDS_END;

@@ -2,9 +2,11 @@
 import { LEAVE } from '../frontend-x86/leave.js';
 import { createEngine, type EngineKind } from './create-engine.js';
 import type { Engine } from './engine.js';
-import { REGION_LIMITS } from './region-cache.js';
+import type { InterpreterEngine } from './interpreter-engine.js';
+import { REGION_LIMITS, type Region } from './region-cache.js';
 import type { TierOptions } from './tiers.js';
 import {
+  CALL,
   CODE,
   DRIVER,
   dword,
@@ -68,6 +70,47 @@ test('more regions than may live', () => {
   const counters = engine.counters();
   expect(counters['translations asked for']).toBeGreaterThan(regions);
   expect(counters['regions live']).toBe(regions);
+});
+
+test('a region that is entered again and again stays when others have to go', () => {
+  const regions = 8;
+  const functions = 40;
+  const guest = new Guest('jit', { limits: { ...REGION_LIMITS, regions } });
+  const { engine } = guest;
+  const often = CODE + PAGE;
+  const other = (n: number): number => CODE + (2 + n) * PAGE;
+  const { regions: cache } = engine as InterpreterEngine;
+  const at = (place: number): Region | undefined =>
+    [...cache.regions()].find(({ origin }) => origin.linear + origin.start === place);
+  guest.put(often, [...MOV_EAX(OLD), ...RET]);
+  let first: Region | undefined;
+  for (let n = 0; n < functions; n++) {
+    // call other; call often; ret
+    guest.put(other(n), [...MOV_EAX(n), ...RET]);
+    guest.put(CODE, [...CALL(CODE, other(n)), ...CALL(CODE + 5, often), ...RET]);
+    expect(guest.heat()).toBe(OLD);
+    first ??= at(often);
+  }
+  const counters = engine.counters();
+  expect(counters['regions live']).toBe(regions);
+  expect(counters['regions dropped']).toBeGreaterThan(functions);
+  expect(at(often)).toBe(first);
+  expect(at(other(1))).toBe(undefined);
+});
+
+test('when the numbers of entries run out, only what was not used for longest goes', () => {
+  const guest = new Guest('jit');
+  const { regions } = guest.engine as InterpreterEngine;
+  guest.put(CODE, [...MOV_EAX(OLD), ...RET]);
+  guest.heat();
+  const [used] = regions.regions();
+  const ranges = used!.rows;
+  expect(ranges[1]).toBeGreaterThan(ranges[0]);
+  // Its rows and its data are there for others when it is dropped.
+  used!.drop();
+  guest.put(CODE, [...MOV_EAX(NEW), ...RET]);
+  expect(guest.heat()).toBe(NEW);
+  expect([...regions.regions()].map(({ rows }) => rows)).toContainEqual(ranges);
 });
 
 test('a hot instruction on two pages cannot be translated, and is counted', () => {

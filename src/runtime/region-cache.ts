@@ -5,6 +5,7 @@ import { pageOf } from '../frontend-x86/discover.js';
 import type { CodeCache } from './code-cache.js';
 import type { CodePageView } from './code-page.js';
 import type { MachineMemory } from './machine-memory.js';
+import { Ranges } from './ranges.js';
 import { RegionTraffic } from './region-traffic.js';
 import type { RegionOrigin, Translation, TranslationRequest } from './translator.js';
 
@@ -70,8 +71,8 @@ export class RegionCache {
   private readonly live: LRUCache<number, Region>;
   private readonly freeSlots: number[] = [];
   private nextSlot = 0;
-  private nextEntry = 0;
-  private nextMap = L.ENTRY_MAPS;
+  private readonly entryNumbers = new Ranges(0, L.MAX_REGION_ENTRIES);
+  private readonly entryMaps = new Ranges(L.ENTRY_MAPS, L.ENTRY_MAPS_END);
   readonly counts = { installed: 0, dropped: 0, bytes: 0, instructions: 0 };
 
   constructor(
@@ -102,18 +103,10 @@ export class RegionCache {
     const { entries } = translation;
     if (translation.wasm.length > this.limits.codeBytes) return false;
     if (!this.code.hasRoom(entries.length * ENTRY_RECORD_BYTES)) return false;
+    this.makeRoom(translation.wasm.length);
     const mapBytes = L.regionDataBytes(translation.map.length, translation.pages.length);
-    if (
-      this.nextEntry + entries.length > L.MAX_REGION_ENTRIES ||
-      this.nextMap + mapBytes > L.ENTRY_MAPS_END
-    ) {
-      // Entry numbers and maps are not reused piecemeal: all regions start over.
-      this.live.clear();
-      this.nextEntry = 0;
-      this.nextMap = L.ENTRY_MAPS;
-    }
-    const map = this.nextMap;
-    this.nextMap += mapBytes;
+    const first = this.take(this.entryNumbers, entries.length);
+    const map = this.take(this.entryMaps, mapBytes);
     translation.map.forEach((row, i) => {
       const at = (map + i * L.ENTRY_MAP_ROW_BYTES) >> 2;
       this.memory.i32[at] = row ? row[0] : L.EMPTY_PLACE;
@@ -128,8 +121,6 @@ export class RegionCache {
     const slot = this.freeSlots.pop() ?? this.nextSlot++;
     const traffic = this.watched ? new RegionTraffic(this.memory) : undefined;
     this.table.set(slot, traffic ? traffic.watch(region as () => number) : (region as () => number));
-    const first = this.nextEntry;
-    this.nextEntry += entries.length;
     const placed = entries.map(({ place }) => ({
       page: pages.get(pageOf(place))!,
       offset: place & 0xfff,
@@ -166,6 +157,36 @@ export class RegionCache {
     return true;
   }
 
+  /** Makes room for a region of so many bytes. */
+  private makeRoom(bytes: number): void {
+    const { regions, codeBytes } = this.limits;
+    while (this.live.size >= regions || this.live.calculatedSize + bytes > codeBytes) this.evict();
+  }
+
+  /** Takes a range, for which other regions may have to go. */
+  private take(ranges: Ranges, length: number): number {
+    for (;;) {
+      const first = ranges.take(length);
+      if (first !== undefined) return first;
+      this.evict();
+    }
+  }
+
+  /**
+   * Drops the region that was not used for longest, to a turn of the cache's precision: those that were entered since
+   * they were last looked at get another turn.
+   */
+  private evict(): void {
+    const { u8 } = this.memory;
+    for (let looks = this.live.size; looks > 0; looks--) {
+      const [{ slot } = { slot: NO_REGION }] = this.live.rvalues();
+      if (u8[L.REGION_USED + slot] === 0) break;
+      u8[L.REGION_USED + slot] = 0;
+      this.live.get(slot);
+    }
+    if (this.live.pop() === undefined) throw new Error('a region is larger than all regions may be');
+  }
+
   private uninstall(region: Region): void {
     this.counts.dropped++;
     for (const page of region.pages) {
@@ -176,6 +197,11 @@ export class RegionCache {
     // What still named it would trap, or find no entry.
     this.fill(region.rows, NO_REGION);
     this.fill(region.map, L.EMPTY_PLACE);
+    const [rows] = region.rows;
+    this.entryNumbers.give((rows - L.REGION_ENTRY_TABLE) / L.REGION_ENTRY_BYTES, region.entries.length);
+    const [map, mapEnd] = region.map;
+    this.entryMaps.give(map, mapEnd - map);
+    this.memory.u8[L.REGION_USED + region.slot] = 0;
     this.table.set(region.slot, null);
     this.freeSlots.push(region.slot);
   }
@@ -191,10 +217,10 @@ export class RegionCache {
 
   /** The region that an entry number belongs to. */
   ofEntry(entry: number): Region | undefined {
-    return this.live.get(this.memory.i32[(L.REGION_ENTRY_TABLE + entry * L.REGION_ENTRY_BYTES) >> 2]!);
+    return this.live.peek(this.memory.i32[(L.REGION_ENTRY_TABLE + entry * L.REGION_ENTRY_BYTES) >> 2]!);
   }
 
-  /** All regions, the last used first. */
+  /** All regions, the last installed first, or used where there was not room for all. */
   regions(): Iterable<Region> {
     return this.live.values();
   }
