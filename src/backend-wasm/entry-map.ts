@@ -57,7 +57,7 @@ export function deltaBytes(e: Emitter): Expr {
 }
 
 /**
- * A computed place (in EIP): goes to `again` with the number of this region's entry there, if there is one, if its
+ * A computed place (in EIP): goes to `dispatch` with the number of this region's entry there, if there is one, if its
  * page is still the one that was translated, and if `need` instructions may be executed; else to `leave`.
  * @param onePage the region has no other page than the one that the jump is in: that one is still there
  */
@@ -90,6 +90,6 @@ export function indirectJump(
     ...(onePage ? [] : samePage),
     e.if(e.ltU(get(FUEL), e.i32(need)), leave('fuel')),
     e.setLocal(ENTRY, e.load(32, get(ROW), 4)),
-    e.br('again'),
+    e.br('dispatch'),
   ];
 }

@@ -107,9 +107,13 @@ export class RegionFlow {
     return this.fuelPlan.need[block + 1]!;
   }
 
-  /** The dispatcher and everything below it; control never runs off its end. */
-  body(): Expr {
-    return this.e.loop('dispatch', this.e.block(null, this.tree(0, 0)));
+  /**
+   * The dispatcher and everything below it, with the code for `indirect` jumps; control never runs off its end. One loop
+   * for both: V8 keeps few registers in the processor's at each loop's head, and looks there whether to interrupt it.
+   */
+  body(indirect: readonly Expr[]): Expr {
+    const { e } = this;
+    return e.loop('dispatch', e.block(null, [e.block('indirect', this.tree(0, 0)), ...indirect]));
   }
 
   private tree(node: number, uncharged: number): Expr[] {
@@ -219,7 +223,7 @@ export class RegionFlow {
       if (entry === undefined) continue;
       const paid = e.pure('i32.le_u', [e.i32(this.fuelPlan.need[block + 1]!), e.getLocal(R.FUEL, 'i32')]);
       const there = e.and(e.eq(eip(), this.eipOf(place)), paid);
-      out.push(e.if(there, e.block(null, [e.setLocal(R.ENTRY, e.i32(entry)), e.br('again')])));
+      out.push(e.if(there, e.block(null, [e.setLocal(R.ENTRY, e.i32(entry)), e.br('dispatch')])));
     }
     return out;
   }

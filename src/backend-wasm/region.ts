@@ -80,7 +80,7 @@ export function generateRegion(
     e.setLocal(R.FUEL, slot(L.FUEL)),
     e.block('leave', [
       e.block('fault', [
-        e.block('miss', [e.loop('again', e.block(null, [e.block('indirect', [flow.body()]), ...computed]))]),
+        e.block('miss', [flow.body(computed)]),
         ...unpackExit(e, RETURNS.missed),
         e.br('leave'),
       ]),
