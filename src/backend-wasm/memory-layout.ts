@@ -66,12 +66,15 @@ export const TLB_OWNERS = RUNTIME + 112;
 /** The virtual GDT: 32 descriptors; the Host keeps it. */
 export const GDT = 0x1000;
 
-/** Data TLB: direct-mapped entries of 16 bytes {read tag, write tag, addend, unused}; a tag is a page address, or ~0. */
-export const TLB_ENTRY_BITS = 10;
+/**
+ * Data TLB: direct-mapped entries of 16 bytes {read tag, write tag, addend, unused}; a tag is a page address, or ~0. So
+ * many that addresses 16 MiB apart do not meet: kernels lie there, and what they allocate first below.
+ */
+export const TLB_ENTRY_BITS = 13;
 export const TLB_ENTRIES = 1 << TLB_ENTRY_BITS;
 export const TLB_DATA_BYTES = TLB_ENTRIES * 16;
 /** Behind it the execution TLB: entries of 8 bytes {tag, address of the page's code map}. */
-const TLB_EXECUTION_BYTES = TLB_ENTRIES * 8;
+export const TLB_EXECUTION_BYTES = TLB_ENTRIES * 8;
 /**
  * Behind that, what tells where entries need not be looked for. A byte per 4 MiB of the address space: 0 if there may be
  * entries for it, else 0xff.
@@ -79,15 +82,17 @@ const TLB_EXECUTION_BYTES = TLB_ENTRIES * 8;
 export const TLB_RANGES = TLB_DATA_BYTES + TLB_EXECUTION_BYTES;
 export const TLB_RANGE_BITS = 22;
 const TLB_RANGE_COUNT = 1 << (32 - TLB_RANGE_BITS);
-/** A byte per 16 neighbours of both TLBs: 0 if there may be entries below KERNEL_START among them, else 0xff. */
-export const TLB_USER_GROUPS = TLB_RANGES + TLB_RANGE_COUNT;
-export const TLB_GROUP_BITS = 4;
-export const TLB_GROUPS = TLB_ENTRIES >> TLB_GROUP_BITS;
-export const TLB_BYTES = TLB_USER_GROUPS + TLB_GROUPS;
+/** A byte per group of 32 neighbours of both TLBs: 0 if there may be entries among them, else 0xff. */
+export const TLB_GROUPS = TLB_RANGES + TLB_RANGE_COUNT;
+export const TLB_GROUP_BITS = 5;
+export const TLB_GROUP_COUNT = TLB_ENTRIES >> TLB_GROUP_BITS;
+/** The same for entries below KERNEL_START. */
+export const TLB_USER_GROUPS = TLB_GROUPS + TLB_GROUP_COUNT;
+export const TLB_BYTES = TLB_USER_GROUPS + TLB_GROUP_COUNT;
 /** A context: user TLB, supervisor TLB. */
 export const TLB_CONTEXT_BYTES = 2 * TLB_BYTES;
 export const TLB_CONTEXTS = 9;
-export const TLB_POOL = 0x10000;
+export const TLB_POOL = 0x800000;
 
 /** A byte per index of the table of regions: set when the region is entered. */
 export const REGION_USED = 0x90000;
@@ -116,7 +121,7 @@ export const PAGE_LINES = 0x200000;
 export const PAGE_CODE_MAPS = 0x680000;
 
 /** Code maps: for each page with predecoded code a dword per byte, the address of the block's first record or 0. */
-export const CODE_MAPS = 0x800000;
+export const CODE_MAPS = 0xc00000;
 export const CODE_MAP_BYTES = 4096 * 4;
 export const CODE_MAP_COUNT = 4096;
 /** Predecoded records. */

@@ -18,8 +18,16 @@ const hex = (n: number): string => `0x${(n >>> 0).toString(16)}`;
 /** Context 0 is the linear mode's. */
 const LINEAR_CONTEXT = 0;
 const NO_ROOT = -1;
-/** What TLB_RANGES and TLB_USER_GROUPS have for a range or group without entries; so a TLB is cleared by one fill. */
+/** What TLB_RANGES, TLB_GROUPS and TLB_USER_GROUPS have for a range or group without entries. */
 const NO_ENTRIES = 0xff;
+/** Four groups without entries. */
+const NO_ENTRIES_IN_FOUR = -1;
+/** What `dropIn` tells is left. */
+const LEFT = { any: 1, user: 2 } as const;
+/** A tag of an entry that is none, unsigned. */
+const NO_TAG = 0xffffffff;
+const DATA_GROUP_BYTES = L.TLB_DATA_BYTES / L.TLB_GROUP_COUNT;
+const EXECUTION_GROUP_BYTES = L.TLB_EXECUTION_BYTES / L.TLB_GROUP_COUNT;
 
 export class GuestMmu implements Mmu {
   pfnLimit: number;
@@ -39,7 +47,7 @@ export class GuestMmu implements Mmu {
   ) {
     this.pfnLimit = memory.limitBytes >>> 12;
     this.owner = memory.i32.subarray(L.TLB_OWNERS >> 2, (L.TLB_OWNERS >> 2) + L.TLB_CONTEXTS).fill(NO_ROOT);
-    this.flushAll();
+    memory.u8.fill(0xff, L.TLB_POOL, L.TLB_POOL + L.TLB_CONTEXTS * L.TLB_CONTEXT_BYTES);
     this.setLinear();
   }
 
@@ -96,18 +104,45 @@ export class GuestMmu implements Mmu {
   }
 
   private clear(context: number): void {
-    const at = L.TLB_POOL + context * L.TLB_CONTEXT_BYTES;
-    this.memory.u8.fill(0xff, at, at + L.TLB_CONTEXT_BYTES);
+    const { u8 } = this.memory;
+    const base = L.TLB_POOL + context * L.TLB_CONTEXT_BYTES;
+    for (let tlb = base; tlb < base + L.TLB_CONTEXT_BYTES; tlb += L.TLB_BYTES) {
+      const groups = tlb + L.TLB_GROUPS;
+      for (let n = this.nextGroup(groups, 0); n < L.TLB_GROUP_COUNT; n = this.nextGroup(groups, n + 1)) {
+        u8.fill(0xff, tlb + n * DATA_GROUP_BYTES, tlb + (n + 1) * DATA_GROUP_BYTES);
+        this.clearExecution(tlb, n);
+      }
+      u8.fill(NO_ENTRIES, tlb + L.TLB_RANGES, tlb + L.TLB_BYTES);
+    }
+  }
+
+  private clearExecution(tlb: number, group: number): void {
+    const execution = tlb + L.TLB_DATA_BYTES;
+    this.memory.u8.fill(
+      0xff,
+      execution + group * EXECUTION_GROUP_BYTES,
+      execution + (group + 1) * EXECUTION_GROUP_BYTES,
+    );
+  }
+
+  /** The first group from `from` on that may have entries, by a TLB's bytes at `groups`; TLB_GROUP_COUNT if none has. */
+  private nextGroup(groups: number, from: number): number {
+    const { u8, i32 } = this.memory;
+    for (let n = from; n < L.TLB_GROUP_COUNT; n++) {
+      if ((n & 3) === 0 && i32[(groups + n) >> 2] === NO_ENTRIES_IN_FOUR) n += 3;
+      else if (u8[groups + n] !== NO_ENTRIES) return n;
+    }
+    return L.TLB_GROUP_COUNT;
   }
 
   flushAll(): void {
-    this.memory.u8.fill(0xff, L.TLB_POOL, L.TLB_POOL + L.TLB_CONTEXTS * L.TLB_CONTEXT_BYTES);
+    for (let context = 0; context < L.TLB_CONTEXTS; context++) this.clear(context);
   }
 
   flushUser(): void {
     const base = L.TLB_POOL + this.context * L.TLB_CONTEXT_BYTES;
-    this.dropUserEntries(base, 0, this.kernelStart - 1);
-    this.dropUserEntries(base + L.TLB_BYTES, 0, this.kernelStart - 1);
+    this.drop(base, L.TLB_USER_GROUPS, 0, this.kernelStart - 1);
+    this.drop(base + L.TLB_BYTES, L.TLB_USER_GROUPS, 0, this.kernelStart - 1);
   }
 
   /** Drops a TLB's entries for pages in [first, last], whole ranges. */
@@ -120,42 +155,42 @@ export class GuestMmu implements Mmu {
       u8[at] = NO_ENTRIES;
       found = true;
     }
-    if (!found) return;
-    if (last < this.kernelStart) this.dropUserEntries(tlb, first, last);
-    else this.dropWhere(tlb, first, last, 0, L.TLB_ENTRIES);
+    if (found) this.drop(tlb, last < this.kernelStart ? L.TLB_USER_GROUPS : L.TLB_GROUPS, first, last);
   }
 
-  /** Drops a TLB's entries for pages in [first, last], all of them below the kernel. */
-  private dropUserEntries(tlb: number, first: number, last: number): void {
+  /** Drops a TLB's entries for pages in [first, last], which are in groups that its bytes at `marks` tell. */
+  private drop(tlb: number, marks: number, first: number, last: number): void {
     const { u8 } = this.memory;
-    const groups = tlb + L.TLB_USER_GROUPS;
-    for (let group = 0; group < L.TLB_GROUPS; group++) {
-      if (u8[groups + group] === NO_ENTRIES) continue;
-      const from = group << L.TLB_GROUP_BITS;
-      if (!this.dropWhere(tlb, first, last, from, from + (1 << L.TLB_GROUP_BITS)))
-        u8[groups + group] = NO_ENTRIES;
+    const groups = tlb + marks;
+    for (let n = this.nextGroup(groups, 0); n < L.TLB_GROUP_COUNT; n = this.nextGroup(groups, n + 1)) {
+      const left = this.dropIn(tlb, n, first, last);
+      if (!(left & LEFT.any)) u8[tlb + L.TLB_GROUPS + n] = NO_ENTRIES;
+      if (!(left & LEFT.user)) u8[tlb + L.TLB_USER_GROUPS + n] = NO_ENTRIES;
     }
   }
 
-  /**
-   * Drops those of a TLB's entries with the indices [from, to) that are for pages in [first, last]. Returns whether any
-   * for a page below the kernel is left.
-   */
-  private dropWhere(tlb: number, first: number, last: number, from: number, to: number): boolean {
+  /** Drops those of a group's entries that are for pages in [first, last]. Returns which are left: LEFT. */
+  private dropIn(tlb: number, group: number, first: number, last: number): number {
     const { i32 } = this.memory;
-    let userEntries = false;
-    for (let e = (tlb >> 2) + 4 * from, end = (tlb >> 2) + 4 * to; e < end; e += 4) {
+    let left = 0;
+    const data = (tlb + group * DATA_GROUP_BYTES) >> 2;
+    for (let e = data; e < data + (DATA_GROUP_BYTES >> 2); e += 4) {
       const tag = i32[e]! >>> 0;
       if (tag >= first && tag <= last) i32[e] = i32[e + 1] = -1;
-      else if (tag < this.kernelStart) userEntries = true;
+      else left |= this.leftBy(tag);
     }
-    const execution = (tlb + L.TLB_DATA_BYTES) >> 2;
-    for (let e = execution + 2 * from, end = execution + 2 * to; e < end; e += 2) {
+    const execution = (tlb + L.TLB_DATA_BYTES + group * EXECUTION_GROUP_BYTES) >> 2;
+    for (let e = execution; e < execution + (EXECUTION_GROUP_BYTES >> 2); e += 2) {
       const tag = i32[e]! >>> 0;
       if (tag >= first && tag <= last) i32[e] = -1;
-      else if (tag < this.kernelStart) userEntries = true;
+      else left |= this.leftBy(tag);
     }
-    return userEntries;
+    return left;
+  }
+
+  private leftBy(tag: number): number {
+    if (tag === NO_TAG) return 0;
+    return tag < this.kernelStart ? LEFT.any | LEFT.user : LEFT.any;
   }
 
   flushPage(root: number, address: number): void {
@@ -200,7 +235,9 @@ export class GuestMmu implements Mmu {
     i32[e] = linear & ~0xfff;
     i32[e + 1] = map;
     u8[tlb + L.TLB_RANGES + (linear >>> L.TLB_RANGE_BITS)] = 0;
-    if (linear >>> 0 < this.kernelStart) u8[tlb + L.TLB_USER_GROUPS + (index >> L.TLB_GROUP_BITS)] = 0;
+    const group = index >> L.TLB_GROUP_BITS;
+    u8[tlb + L.TLB_GROUPS + group] = 0;
+    if (linear >>> 0 < this.kernelStart) u8[tlb + L.TLB_USER_GROUPS + group] = 0;
   }
 
   /** The code map that the current execution TLB has for a page, if any. */
@@ -216,18 +253,24 @@ export class GuestMmu implements Mmu {
     if (!(u8[L.PAGE_FLAGS + pfn]! & L.PAGE_WRITE_TAGGED)) return;
     u8[L.PAGE_FLAGS + pfn]! &= ~L.PAGE_WRITE_TAGGED;
     const host = (L.RAM + pfn * 4096) | 0;
-    for (let tlb = L.TLB_POOL, n = 0; n < 2 * L.TLB_CONTEXTS; n++, tlb += L.TLB_BYTES) {
-      for (let e = tlb >> 2, end = e + TLB_DATA_WORDS; e < end; e += 4) {
-        const tag = i32[e + 1]!;
-        if (tag !== -1 && ((tag + i32[e + 2]!) | 0) === host) i32[e + 1] = -1;
+    for (let tlb = L.TLB_POOL, i = 0; i < 2 * L.TLB_CONTEXTS; i++, tlb += L.TLB_BYTES) {
+      const groups = tlb + L.TLB_GROUPS;
+      for (let n = this.nextGroup(groups, 0); n < L.TLB_GROUP_COUNT; n = this.nextGroup(groups, n + 1)) {
+        const data = (tlb + n * DATA_GROUP_BYTES) >> 2;
+        for (let e = data; e < data + (DATA_GROUP_BYTES >> 2); e += 4) {
+          const tag = i32[e + 1]!;
+          if (tag !== -1 && ((tag + i32[e + 2]!) | 0) === host) i32[e + 1] = -1;
+        }
       }
     }
   }
 
   /** Forgets the execution TLBs, whose code maps are gone. */
   flushExecution(): void {
-    for (let tlb = L.TLB_POOL, n = 0; n < 2 * L.TLB_CONTEXTS; n++, tlb += L.TLB_BYTES) {
-      this.memory.u8.fill(0xff, tlb + L.TLB_DATA_BYTES, tlb + L.TLB_RANGES);
+    for (let tlb = L.TLB_POOL, i = 0; i < 2 * L.TLB_CONTEXTS; i++, tlb += L.TLB_BYTES) {
+      const groups = tlb + L.TLB_GROUPS;
+      for (let n = this.nextGroup(groups, 0); n < L.TLB_GROUP_COUNT; n = this.nextGroup(groups, n + 1))
+        this.clearExecution(tlb, n);
     }
   }
 
@@ -277,5 +320,3 @@ export class GuestMmu implements Mmu {
     return ((entry & ~0xfff) >>> 0) + (a & 0xfff);
   }
 }
-
-const TLB_DATA_WORDS = L.TLB_DATA_BYTES >> 2;

@@ -233,9 +233,10 @@ function noteTlbEntry(b: Builder, address: Value): void {
   const c = new Code(b);
   const tlb = b.get32(L.TLB_BASE);
   b.poke8(c.sum(tlb, c.shr(address, L.TLB_RANGE_BITS)), c.k(0), L.TLB_RANGES);
+  const group = c.sum(tlb, c.and(c.shr(address, 12 + L.TLB_GROUP_BITS), L.TLB_GROUP_COUNT - 1));
+  b.poke8(group, c.k(0), L.TLB_GROUPS);
   b.if(b.pure('i32.lt_u', address, b.get32(L.KERNEL_START)), () => {
-    const group = c.and(c.shr(address, 12 + L.TLB_GROUP_BITS), L.TLB_GROUPS - 1);
-    b.poke8(c.sum(tlb, group), c.k(0), L.TLB_USER_GROUPS);
+    b.poke8(group, c.k(0), L.TLB_USER_GROUPS);
   });
 }
 

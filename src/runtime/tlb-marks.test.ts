@@ -1,0 +1,276 @@
+/** The TLBs after any sequence of accesses and flushes: nothing stale in them, and nothing that later flushes would overlook. */
+import * as fc from 'fast-check';
+import * as L from '../backend-wasm/memory-layout.js';
+import * as S from '../frontend-x86/cpu-state.js';
+import { LEAVE } from '../frontend-x86/leave.js';
+import type { InterpreterEngine } from './interpreter-engine.js';
+import {
+  CODE,
+  DATA,
+  DIRECTORY,
+  Guest,
+  OTHER_DIRECTORY,
+  OTHER_TABLE,
+  PAGE,
+  RAM_BYTES,
+  RET,
+  STACK,
+  TABLE,
+} from './testing/code-guest.js';
+
+const USER_WRITABLE = 7;
+/** Address spaces have their RAM at each of these, 4 MiB each: neighbours, and places whose entries meet. */
+const WINDOWS = [0, 0x400000, 0x2000000, 0xc0000000, 0xc2000000];
+const KERNEL = 0xc0000000;
+const ROOTS = [DIRECTORY, OTHER_DIRECTORY] as const;
+const SET_PTE = 41;
+const NO_TAG = 0xffffffff;
+const END = 0x20;
+/** mov eax, [edx]; mov [edx], eax */
+const LOAD = [0x8b, 0x02, ...RET];
+const LOAD_AND_STORE = [0x8b, 0x02, 0x89, 0x02, ...RET];
+
+/** One of few pages, so that accesses and flushes meet. */
+const anAddress = fc
+  .tuple(fc.constantFrom(...WINDOWS), fc.constantFrom(0, 1, 31, 32, DATA >>> 12, STACK >>> 12))
+  .map(([window, page]) => window + page * PAGE);
+const aRoot = fc.constantFrom(...ROOTS);
+const aStep = fc.oneof(
+  fc.record({ do: fc.constant('load' as const), address: anAddress, user: fc.boolean() }),
+  fc.record({ do: fc.constant('store' as const), address: anAddress, user: fc.boolean() }),
+  fc.record({ do: fc.constant('execute' as const), address: anAddress, user: fc.boolean() }),
+  fc.record({ do: fc.constant('switch' as const), root: aRoot }),
+  fc.record({ do: fc.constant('flush user' as const) }),
+  fc.record({ do: fc.constant('flush page' as const), root: aRoot, address: anAddress }),
+  fc.record({ do: fc.constant('set pte' as const), root: aRoot, address: anAddress }),
+  fc.record({ do: fc.constant('flush top' as const), root: aRoot, address: anAddress }),
+  fc.record({ do: fc.constant('drop write tags' as const), address: anAddress }),
+  fc.record({ do: fc.constant('flush execution' as const) }),
+  fc.record({ do: fc.constant('flush all' as const) }),
+);
+
+interface Entry {
+  readonly context: number;
+  readonly tlb: number;
+  readonly index: number;
+  readonly kind: 'read' | 'write' | 'execute';
+  readonly page: number;
+}
+
+/** Those of no page table, and of the two that there are. */
+const CONTEXTS = 3;
+
+class Machine {
+  readonly guest = new Guest('interp');
+  readonly engine = this.guest.engine as InterpreterEngine;
+  private root: number = DIRECTORY;
+
+  constructor() {
+    const { memory, mmu, cpu } = this.engine;
+    this.guest.paging();
+    for (let page = 0; page < RAM_BYTES >>> 12; page++)
+      for (const table of [TABLE, OTHER_TABLE])
+        memory.write32(table + 4 * page, (page * PAGE) | USER_WRITABLE);
+    for (const window of WINDOWS) {
+      memory.write32(DIRECTORY + (window >>> 22) * 4, TABLE | USER_WRITABLE);
+      memory.write32(OTHER_DIRECTORY + (window >>> 22) * 4, OTHER_TABLE | USER_WRITABLE);
+    }
+    mmu.kernelAddress = KERNEL;
+    cpu.set(S.SET_PTE_NUMBER, SET_PTE);
+    cpu.set(S.FLUSH_ASYNC_NUMBER, SET_PTE + 1);
+    cpu.set(S.HYPERCALL_ARGUMENT_1, 4 * 3);
+    cpu.set(S.HYPERCALL_ARGUMENT_2, 4 * 1);
+    cpu.set(S.DIRECT_INT_VECTOR, 0xffffffff);
+    // A ring that nothing is in.
+    const ring = 0x70000;
+    cpu.set(S.RING_STATUS, ring);
+    cpu.set(S.RING_ENTRIES, ring + 0x100);
+    cpu.set(S.RING_ENTRY_BYTES, 20);
+    memory.write(ring, new Uint8Array(S.RING_SIZE).fill(S.RING_FREE));
+  }
+
+  access(address: number, user: boolean, code: readonly number[]): void {
+    const { guest } = this;
+    guest.put(CODE, code);
+    this.level(user);
+    guest.call(1, address);
+    this.level(false);
+  }
+
+  private level(user: boolean): void {
+    const { engine } = this;
+    engine.cpu.set(S.CPL, user ? 3 : 1);
+    engine.segmentsChanged();
+  }
+
+  execute(address: number, user: boolean): void {
+    this.level(user);
+    this.engine.mmu.setExecutable(address, L.CODE_MAPS);
+    this.level(false);
+  }
+
+  switchTo(root: number): void {
+    this.root = root;
+    this.engine.mmu.setPageTable(root, false);
+  }
+
+  /** By the hypercall, which the engine performs. */
+  setPte(root: number, address: number): void {
+    const { engine } = this;
+    const { cpu } = engine;
+    this.guest.put(CODE, [0xcd, S.HYPERCALL_VECTOR, 0xcd, END]);
+    cpu.set(S.DIRECT_TRAPS, 1);
+    cpu.setReg(0, SET_PTE);
+    cpu.setReg(1, address);
+    cpu.setReg(3, root);
+    cpu.setReg(4, STACK);
+    cpu.eip = CODE;
+    expect([engine.run(10), cpu.get(S.EXIT_DETAIL)]).toEqual([LEAVE.int, END]);
+    cpu.set(S.DIRECT_TRAPS, 0);
+  }
+
+  get current(): number {
+    return this.root;
+  }
+
+  /** All entries of all TLBs. */
+  entries(): Entry[] {
+    const { i32 } = this.engine.memory;
+    const found: Entry[] = [];
+    for (let context = 0; context < CONTEXTS; context++) {
+      for (const part of [0, L.TLB_BYTES]) {
+        const tlb = L.TLB_POOL + context * L.TLB_CONTEXT_BYTES + part;
+        const note = (index: number, kind: Entry['kind'], at: number): void => {
+          const page = i32[at >> 2]! >>> 0;
+          if (page !== NO_TAG) found.push({ context, tlb, index, kind, page });
+        };
+        for (let index = 0; index < L.TLB_ENTRIES; index++) {
+          note(index, 'read', tlb + 16 * index);
+          note(index, 'write', tlb + 16 * index + 4);
+          note(index, 'execute', tlb + L.TLB_DATA_BYTES + 8 * index);
+        }
+      }
+    }
+    return found;
+  }
+
+  ownerOf({ context }: Entry): number {
+    return this.engine.memory.i32[(L.TLB_OWNERS >> 2) + context]!;
+  }
+
+  bytes(): Uint8Array {
+    const end = L.TLB_POOL + CONTEXTS * L.TLB_CONTEXT_BYTES;
+    return this.engine.memory.u8.slice(L.TLB_POOL, end);
+  }
+
+  restore(bytes: Uint8Array): void {
+    this.engine.memory.u8.set(bytes, L.TLB_POOL);
+  }
+}
+
+/** Flushes find entries by these marks: none may be missing. */
+function expectMarked(machine: Machine): void {
+  const { u8 } = machine.engine.memory;
+  const unmarked = machine.entries().filter(({ tlb, index, page }) => {
+    const group = index >> L.TLB_GROUP_BITS;
+    const marks = [u8[tlb + L.TLB_RANGES + (page >>> L.TLB_RANGE_BITS)], u8[tlb + L.TLB_GROUPS + group]];
+    if (page < KERNEL) marks.push(u8[tlb + L.TLB_USER_GROUPS + group]);
+    return marks.some((mark) => mark !== 0);
+  });
+  expect(unmarked).toEqual([]);
+}
+
+test('flushes leave what they do not concern, and nothing else; SET_PTE by the engine is the same as by the Host', () => {
+  const machine = new Machine();
+  const { mmu, memory } = machine.engine;
+  /** Runs a flush, after which exactly the entries that it does not concern are there. */
+  const expectGone = (flush: () => void, concerns: (entry: Entry) => boolean): void => {
+    const before = machine.entries();
+    flush();
+    const rest = before.filter((entry) => !concerns(entry));
+    expect(machine.entries()).toEqual(rest);
+  };
+  const steps = fc.array(aStep, { minLength: 1, maxLength: 40 });
+  const isIn = (address: number, page: number): boolean => address >>> 22 === page >>> 22;
+  fc.assert(
+    fc.property(steps, (list) => {
+      mmu.flushAll();
+      expect(machine.entries()).toEqual([]);
+      for (const step of list) {
+        switch (step.do) {
+          case 'load':
+          case 'store':
+            machine.access(step.address, step.user, step.do === 'load' ? LOAD : LOAD_AND_STORE);
+            break;
+          case 'execute':
+            machine.execute(step.address, step.user);
+            break;
+          case 'switch':
+            machine.switchTo(step.root);
+            break;
+          case 'flush user':
+            expectGone(
+              () => mmu.flushUser(),
+              (entry) => machine.ownerOf(entry) === machine.current && entry.page < KERNEL,
+            );
+            break;
+          case 'flush page': {
+            const { root, address } = step;
+            // Whatever page is at the index goes, in all TLBs for the kernel's.
+            const index = (address >>> 12) & (L.TLB_ENTRIES - 1);
+            expectGone(
+              () => mmu.flushPage(root, address),
+              (entry) => entry.index === index && (address >= KERNEL || machine.ownerOf(entry) === root),
+            );
+            break;
+          }
+          case 'set pte': {
+            const { root, address } = step;
+            // What the guest's code itself brings in has to be there before.
+            machine.setPte(root, DATA);
+            const before = machine.bytes();
+            mmu.flushPage(root, address);
+            const byHost = machine.bytes();
+            machine.restore(before);
+            machine.setPte(root, address);
+            // The engine goes on executing: on its way back it may look its own page up again.
+            const own = (CODE >>> 12) & (L.TLB_ENTRIES - 1);
+            if (((address >>> 12) & (L.TLB_ENTRIES - 1)) !== own)
+              expect(Buffer.compare(machine.bytes(), byHost)).toBe(0);
+            break;
+          }
+          case 'flush top': {
+            const { root, address } = step;
+            expectGone(
+              () => mmu.flushTopLevel(root, address >>> 22),
+              (entry) => isIn(address, entry.page) && (address >= KERNEL || machine.ownerOf(entry) === root),
+            );
+            break;
+          }
+          case 'drop write tags': {
+            const pfn = (step.address & (RAM_BYTES - 1)) >>> 12;
+            expectGone(
+              () => mmu.dropWriteTags(pfn),
+              (entry) => entry.kind === 'write' && (entry.page & (RAM_BYTES - 1)) >>> 12 === pfn,
+            );
+            break;
+          }
+          case 'flush execution':
+            expectGone(
+              () => mmu.flushExecution(),
+              (entry) => entry.kind === 'execute',
+            );
+            break;
+          case 'flush all':
+            expectGone(
+              () => mmu.flushAll(),
+              () => true,
+            );
+        }
+        expectMarked(machine);
+      }
+    }),
+    { numRuns: 60 },
+  );
+  expect(memory.i32[L.TLB_MISSES >> 2]).toBeGreaterThan(100);
+});
