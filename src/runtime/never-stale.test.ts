@@ -14,7 +14,9 @@ import {
   DRIVER,
   dword,
   Guest,
+  HEAT,
   JMP,
+  JZ,
   KINDS,
   MOV_EAX,
   NEW,
@@ -27,6 +29,7 @@ import {
   RET,
   STORE,
   TABLE,
+  TEST_EBX,
 } from './testing/code-guest.js';
 
 describe.each(KINDS)('%s:', (kind) => {
@@ -122,6 +125,29 @@ describe.each(KINDS)('%s:', (kind) => {
       guest.map(CODE + PAGE, CODE + PAGE);
       expect(guest.call(1)).toBe(OLD);
     }
+  });
+
+  test('remapping the page that a computed jump of a region goes to', () => {
+    const guest = new Guest(kind);
+    guest.paging();
+    const next = CODE + PAGE;
+    // test ebx, ebx; jz +7; mov eax, next; jmp eax; call next; ret
+    const computed = [...MOV_EAX(next), 0xff, 0xe0];
+    const head = [...TEST_EBX, ...JZ(computed.length), ...computed];
+    const code = [...head, ...CALL(CODE + head.length, next), ...RET];
+    guest.put(CODE, code);
+    guest.put(next, [...MOV_EAX(OLD), ...RET]);
+    guest.put(COPY, [...MOV_EAX(NEW), ...RET]);
+    // Both ways are known when the region is made, so that it has both pages.
+    for (const ebx of [0, 1]) expect(guest.call(HEAT / 2 - 1, DATA, ebx)).toBe(OLD);
+    guest.put(CODE, code);
+    for (const ebx of [0, 1]) expect(guest.call(HEAT / 2 + 1, DATA, ebx)).toBe(OLD);
+    guest.translations.finish();
+    expect(guest.heat(DATA, 1)).toBe(OLD);
+    guest.map(next, COPY);
+    expect(guest.call(3, DATA, 1)).toBe(NEW);
+    guest.map(next, next);
+    expect(guest.call(3, DATA, 1)).toBe(OLD);
   });
 
   test('another address space with other code at the same place', () => {
