@@ -52,10 +52,7 @@ export interface RegisterUse {
   readonly changed: readonly number[];
 }
 
-export function registerUse(
-  blocks: readonly Block[],
-  traits: Traits,
-): RegisterUse {
+export function registerUse(blocks: readonly Block[], traits: Traits): RegisterUse {
   const used = new Set<number>();
   const changed = new Set<number>();
   for (const { ops } of blocks) {

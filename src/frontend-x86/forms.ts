@@ -170,7 +170,6 @@ export class Variant {
   }
 }
 
-
 function sizeOf(number: number): 2 | 4 {
   return number & VARIANT_SIZE_16 ? 2 : 4;
 }
