@@ -40,6 +40,11 @@ export default tseslint.config(
     },
   },
   {
+    // What is no module of ECMAScript's imports this way.
+    files: ['**/*.cts'],
+    rules: { '@typescript-eslint/no-require-imports': ['error', { allowAsImport: true }] },
+  },
+  {
     files: ['src/**/*.ts'],
     plugins: { lguest: { rules: { 'import-zones': importZones } } },
     rules: { 'lguest/import-zones': 'error' },

@@ -9,7 +9,7 @@
 import { readFileSync } from 'node:fs';
 import { canBeHot } from '../src/backend-wasm/interpreter-hot-handlers.js';
 import { allForms, formName } from '../src/frontend-x86/forms.js';
-import { endsBlock } from '../src/frontend-x86/block-ends.js';
+import { formEndsBlock } from '../src/frontend-x86/block-ends.js';
 import { liftForm } from '../src/runtime/build-interpreter.js';
 import { SequenceTable } from '../src/runtime/sequences.js';
 
@@ -28,7 +28,7 @@ const [wanted, ...profiles] = process.argv.slice(2);
 const symbols = [...allForms()];
 const byName = new Map(symbols.map((form) => [formName(form), form.form]));
 const inSequences = symbols.map((form) => canBeHot(liftForm(form).block));
-const last = symbols.map((form) => endsBlock(form));
+const last = symbols.map((form) => formEndsBlock(form));
 
 /** The blocks of all profiles with their shares. */
 function readRuns(): Run[] {

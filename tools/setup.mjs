@@ -12,12 +12,12 @@ const OLDEST_NODE = 20;
 /** Written last by `npm ci`, and by the steps of the build. */
 const INSTALLED = 'node_modules/.package-lock.json';
 const BINARYEN = 'dist/binaryen.wasm';
-const BUILT = [BINARYEN, 'dist/interpreter.json'];
+const BUILT = [BINARYEN, 'dist/interpreter.json', 'dist/translation-worker.js'];
 /** The compiled module that the build makes import it (tools/stripped-binaryen.ts). */
 const BINARYEN_IMPORTER = 'dist/src/backend-wasm/binaryen.js';
 /** What the build reads. */
 const SOURCES = ['package.json', 'tsconfig.json', 'src', 'test', 'tools', INSTALLED];
-const SOURCE_FILE = /\.(ts|json)$/;
+const SOURCE_FILE = /\.(c?ts|json)$/;
 
 /** Time of the last change in milliseconds, or -1 if there is no such file. */
 function changed(path) {

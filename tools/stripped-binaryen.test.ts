@@ -29,6 +29,14 @@ describe('the longest literal', () => {
   });
 });
 
+test('nothing waits', () => {
+  const source = `var f=async function(){return await async function(){return await 1}()},{x}=await import("node:module"),y='${LONG}';`;
+  const left = stripped(source);
+  expect(left).toMatch(
+    /var f= ?function\(\)\{return \( ?function\(\)\{return \(1\)\}\(\)\)\},\{x\}=\(nodeModule\),y='';$/,
+  );
+});
+
 test('what has another interface is not installed', async () => {
   const importer = join(folder, 'src/backend-wasm/binaryen.js');
   writeFileSync(importer, "import binaryen from 'binaryen';\n");

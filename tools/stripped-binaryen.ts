@@ -1,4 +1,7 @@
-/** Binaryen with its Wasm in a file of its own instead of in a string. Generated into dist/, never kept elsewhere. */
+/**
+ * Binaryen with its Wasm in a file of its own instead of in a string, and loaded without waiting, so that it can be part of
+ * a script (tools/build-worker.ts). Generated into dist/, never kept elsewhere.
+ */
 import { readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -18,14 +21,20 @@ const REPLACEMENT = `from '../../${BINARYEN_MODULE}';`;
 /** The Wasm is many megabytes; nothing else in the package is nearly as long. */
 const SHORTEST_WASM_LITERAL = 1 << 20;
 
-/** Goes before the package's source: its `WebAssembly` instantiates the file, whatever it is given. */
+/** Goes before the package's source: its `WebAssembly` instantiates the file, whatever it is given, and at once. */
 const PROLOGUE = `import { readFileSync as readWasm } from 'node:fs';
+import * as nodeModule from 'node:module';
 const WebAssembly = {
   RuntimeError: globalThis.WebAssembly.RuntimeError,
-  instantiate: (_, imports) =>
-    globalThis.WebAssembly.instantiate(readWasm(new URL('./${BINARYEN_WASM}', import.meta.url)), imports),
+  instantiate(_, imports) {
+    const { Module, Instance } = globalThis.WebAssembly;
+    return { instance: new Instance(new Module(readWasm(new URL('./${BINARYEN_WASM}', import.meta.url))), imports) };
+  },
 };
 `;
+/** What the package imports, and the prologue's name for it. */
+const IMPORTED = 'node:module';
+const IMPORTED_AS = 'nodeModule';
 
 /** The Wasm that the installed package instantiates. Throws if it has been loaded before, or instantiates nothing. */
 export async function watchedWasm(): Promise<Uint8Array> {
@@ -45,19 +54,58 @@ export async function watchedWasm(): Promise<Uint8Array> {
   return seen;
 }
 
-/** The package's source with its longest literal empty and the prologue. Throws if none is long enough to be Wasm. */
+/**
+ * The package's source with its longest literal empty, nothing that waits, and the prologue. Throws if no literal is long
+ * enough to be Wasm.
+ */
 export function stripped(source: string): string {
   const file = ts.createSourceFile('binaryen.js', source, ts.ScriptTarget.ESNext, false, ts.ScriptKind.JS);
   let longest: ts.Node | undefined;
+  const changes: Change[] = [];
   const visit = (node: ts.Node): void => {
     if (ts.isStringLiteralLike(node) && (longest === undefined || width(node) > width(longest)))
       longest = node;
+    changes.push(...withoutWaiting(node, file));
     ts.forEachChild(node, visit);
   };
   visit(file);
   if (longest === undefined || width(longest) < SHORTEST_WASM_LITERAL)
     throw new Error('no literal of its source is long enough to be its Wasm');
-  return `${PROLOGUE}${source.slice(0, longest.getStart(file))}''${source.slice(longest.end)}`;
+  changes.push({ from: longest.getStart(file), to: longest.end, text: "''" });
+  return PROLOGUE + changed(source, changes);
+}
+
+/** What stands between two places of a source, and what shall stand there. */
+interface Change {
+  readonly from: number;
+  readonly to: number;
+  readonly text: string;
+}
+
+/** Makes a function that waits one that does not, and what is waited for a value. */
+function withoutWaiting(node: ts.Node, file: ts.SourceFile): Change[] {
+  const from = node.getStart(file);
+  if (node.kind === ts.SyntaxKind.AsyncKeyword) return [{ from, to: node.end, text: '' }];
+  if (ts.isAwaitExpression(node))
+    return [
+      { from, to: node.expression.getStart(file), text: '(' },
+      { from: node.end, to: node.end, text: ')' },
+    ];
+  const isImport = ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword;
+  const [imported] = isImport ? node.arguments : [];
+  if (imported && ts.isStringLiteral(imported) && imported.text === IMPORTED)
+    return [{ from, to: node.end, text: IMPORTED_AS }];
+  return [];
+}
+
+function changed(source: string, changes: readonly Change[]): string {
+  let done = 0;
+  let out = '';
+  for (const { from, to, text } of changes.toSorted((p, q) => p.from - q.from)) {
+    out += source.slice(done, from) + text;
+    done = to;
+  }
+  return out + source.slice(done);
 }
 
 function width(node: ts.Node): number {

@@ -10,36 +10,40 @@ export interface FunctionTraits {
   readonly registers: boolean;
 }
 
-export const NO_TRAITS: FunctionTraits = { fuel: false, registers: false };
-
 /** State slots that a region keeps in locals: general registers, and the two of the status flags. */
 export function isRegisterSlot(slot: number): boolean {
   return slot < ZERO || slot === FLAG_RESULT || slot === FLAG_AUX;
 }
 
-/** The traits of the functions, by name. */
-export function traitsOf(functions: readonly IrFunction[]): ReadonlyMap<string, FunctionTraits> {
-  const traits = new Map<string, FunctionTraits>(functions.map((f) => [f.name, NO_TRAITS]));
-  for (let changed = true; changed;) {
-    changed = false;
-    for (const f of functions) {
-      let { fuel, registers } = traits.get(f.name)!;
-      for (const op of f.body.ops) {
+/** What the functions touch, found for each when it is first asked for. */
+export class Traits {
+  private readonly functions: ReadonlyMap<string, IrFunction>;
+  private readonly known = new Map<string, FunctionTraits>();
+
+  constructor(functions: readonly IrFunction[]) {
+    this.functions = new Map(functions.map((f) => [f.name, f]));
+  }
+
+  /** The traits of the function with this name; none if it is not among them. */
+  of(name: string): FunctionTraits {
+    let traits = this.known.get(name);
+    if (!traits) this.known.set(name, (traits = this.find(name)));
+    return traits;
+  }
+
+  private find(name: string): FunctionTraits {
+    let fuel = false;
+    let registers = false;
+    // A set takes in what is added while it is gone through.
+    const reached = new Set([name]);
+    for (const callee of reached) {
+      for (const op of this.functions.get(callee)?.body.ops ?? []) {
         const { effect } = OPS[op.name];
         if (op.name === 'fuel' || op.name === 'charge') fuel = true;
         else if (effect === 'get' || effect === 'put') registers ||= isRegisterSlot(op.imm as number);
-        else if (op.name === 'call') {
-          const callee = traits.get((op.imm as CallTarget).name) ?? NO_TRAITS;
-          fuel ||= callee.fuel;
-          registers ||= callee.registers;
-        }
-      }
-      const known = traits.get(f.name)!;
-      if (fuel !== known.fuel || registers !== known.registers) {
-        traits.set(f.name, { fuel, registers });
-        changed = true;
+        else if (op.name === 'call') reached.add((op.imm as CallTarget).name);
       }
     }
+    return { fuel, registers };
   }
-  return traits;
 }

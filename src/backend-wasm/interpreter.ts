@@ -12,7 +12,7 @@ import { OPS } from '../ir/ops.js';
 import { groupAccesses } from './access-groups.js';
 import { Emitter, type Expr, Locals } from './binaryen.js';
 import { FunctionTarget } from './function-target.js';
-import { type FunctionTraits, traitsOf } from './function-traits.js';
+import { Traits } from './function-traits.js';
 import { hotExits, hotRegisters } from './interpreter-hot-handlers.js';
 import { addRareFunctions, rareExits, rareRegisters } from './interpreter-rare-handlers.js';
 import { addRun } from './interpreter-run.js';
@@ -101,7 +101,7 @@ function reachable(blocks: Iterable<Block>, functions: readonly IrFunction[]): I
 }
 
 /** Lowers an out-of-line IR function into the module. */
-function addIrFunction(e: Emitter, f: IrFunction, traits: ReadonlyMap<string, FunctionTraits>): void {
+function addIrFunction(e: Emitter, f: IrFunction, traits: Traits): void {
   const locals = new Locals(f.params);
   const target = new FunctionTarget(e, f.result, L.TLB_BASE, L.FUEL);
   const code = new Lowering(e, locals, target, traits, f.body, `${f.name}_`, f.params.length).run();
@@ -133,7 +133,7 @@ export function generateInterpreter(
     runtime,
   );
   e.addTable(L.REGION_TABLE, L.MAX_REGIONS);
-  const traits = traitsOf(functions);
+  const traits = new Traits(functions);
   for (const f of functions) addIrFunction(e, f, traits);
 
   const layouts = new Map(forms.map((form) => [form.id, layoutOf(form.block)]));

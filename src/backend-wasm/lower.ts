@@ -16,7 +16,7 @@ import { EXIT_DETAIL, EXIT_ERROR, EXIT_REASON } from '../frontend-x86/cpu-state.
 import { LEAVE } from '../frontend-x86/leave.js';
 import type { Emitter, Expr, Locals } from './binaryen.js';
 import type { GroupMember } from './access-groups.js';
-import { type FunctionTraits, NO_TRAITS } from './function-traits.js';
+import type { Traits } from './function-traits.js';
 import { AccessLowering, type BlockInProgress } from './lower-accesses.js';
 import { SLOW_PATH } from './memory-layout.js';
 import type { Target } from './target.js';
@@ -49,7 +49,7 @@ export class Lowering implements BlockInProgress {
     private readonly e: Emitter,
     private readonly locals: Locals,
     private readonly target: Target,
-    private readonly traits: ReadonlyMap<string, FunctionTraits>,
+    private readonly traits: Traits,
     block: Block,
     private readonly labelPrefix: string,
     /** Locals that already hold the first variables (function parameters). */
@@ -288,7 +288,7 @@ export class Lowering implements BlockInProgress {
   private call(i: Value, op: Op, out: Expr[]): void {
     const { e, target } = this;
     const callee = op.imm as CallTarget;
-    const traits = this.traits.get(callee.name) ?? NO_TRAITS;
+    const traits = this.traits.of(callee.name);
     out.push(...target.beforeCall(traits));
     const call = e.call(
       callee.name,

@@ -6,7 +6,7 @@ import type { Emitter, Expr, Locals } from './binaryen.js';
 import { type EntryMap, entryMapOf, executionEntry, pageDataOffset } from './entry-map.js';
 import { type FuelPlan, planFuel } from './fuel-plan.js';
 import { Lowering } from './lower.js';
-import type { FunctionTraits } from './function-traits.js';
+import type { Traits } from './function-traits.js';
 import * as L from './memory-layout.js';
 import * as R from './region-locals.js';
 import { charge, type Edges, type RegionBlock, RegionTarget } from './region-target.js';
@@ -35,12 +35,12 @@ function successorsOf(block: RegionBlock, numberAt: ReadonlyMap<number, number>)
 }
 
 /** Whether the block reads or takes fuel itself, as repeated string operations do. */
-function usesFuel({ ir }: RegionBlock, traits: ReadonlyMap<string, FunctionTraits>): boolean {
+function usesFuel({ ir }: RegionBlock, traits: Traits): boolean {
   return ir.ops.some(
     (op) =>
       op.name === 'fuel' ||
       op.name === 'charge' ||
-      (op.name === 'call' && traits.get((op.imm as CallTarget).name)?.fuel === true),
+      (op.name === 'call' && traits.of((op.imm as CallTarget).name).fuel),
   );
 }
 
@@ -63,7 +63,7 @@ export class RegionFlow {
     entries: readonly number[],
     /** Page deltas of the region, in the order of its data. */
     private readonly pages: readonly number[],
-    private readonly traits: ReadonlyMap<string, FunctionTraits>,
+    private readonly traits: Traits,
     private readonly use: R.RegisterUse,
     private readonly missing: ReadonlySet<number>,
   ) {

@@ -4,7 +4,7 @@ import type { CallTarget } from '../ir/ir.js';
 import type { Block } from '../ir/ir.js';
 import { OPS } from '../ir/ops.js';
 import type { Emitter, Expr } from './binaryen.js';
-import { type FunctionTraits, isRegisterSlot } from './function-traits.js';
+import { isRegisterSlot, type Traits } from './function-traits.js';
 
 export const PARAMETERS = ['i32', 'i32', 'i32'] as const;
 /** Number of the entry to start at. */
@@ -52,10 +52,7 @@ export interface RegisterUse {
   readonly changed: readonly number[];
 }
 
-export function registerUse(
-  blocks: readonly Block[],
-  traits: ReadonlyMap<string, FunctionTraits>,
-): RegisterUse {
+export function registerUse(blocks: readonly Block[], traits: Traits): RegisterUse {
   const used = new Set<number>();
   const changed = new Set<number>();
   for (const { ops } of blocks) {
@@ -66,7 +63,7 @@ export function registerUse(
         if (!REGISTERS.includes(slot)) continue;
         used.add(slot);
         if (effect === 'put') changed.add(slot);
-      } else if (op.name === 'call' && traits.get((op.imm as CallTarget).name)?.registers) {
+      } else if (op.name === 'call' && traits.of((op.imm as CallTarget).name).registers) {
         for (const slot of REGISTERS) {
           used.add(slot);
           changed.add(slot);

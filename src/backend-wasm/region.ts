@@ -17,7 +17,7 @@ import type { CallTarget } from '../ir/ir.js';
 import { OPS, type Type } from '../ir/ops.js';
 import { Emitter, type Expr, Locals, type ResultType } from './binaryen.js';
 import { deltaBytes, indirectJump } from './entry-map.js';
-import type { FunctionTraits } from './function-traits.js';
+import type { Traits } from './function-traits.js';
 import * as L from './memory-layout.js';
 import { countExit, RegionFlow } from './region-flow.js';
 import * as R from './region-locals.js';
@@ -54,7 +54,7 @@ export const REGION_EXPORT = 'region';
 /** Translates the region. `traits`: what the IR functions that its blocks may call touch. */
 export function generateRegion(
   { blocks, entries, missing }: RegionPlan,
-  traits: ReadonlyMap<string, FunctionTraits>,
+  traits: Traits,
   options: { validate: boolean; text?: boolean },
 ): RegionImage {
   const e = new Emitter();

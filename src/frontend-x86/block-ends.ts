@@ -1,7 +1,7 @@
 /** Which instructions are the last of their basic block: what the interpreter's predecoding needs of the lifters. */
 import { SS } from './cpu-state.js';
-import { symbolic } from './forms.js';
-import type { Instruction } from './instruction.js';
+import type { DecodedInstruction } from './decoded-instruction.js';
+import type { FormParts, Variant } from './forms.js';
 
 /** Ops that always do: they jump, raise, leave, or change what the next instruction is decoded for. One without a lift function raises #UD. */
 const ENDS: ReadonlySet<string> = new Set([
@@ -10,7 +10,8 @@ const ENDS: ReadonlySet<string> = new Set([
   ...['ud', 'too_long', 'privileged', 'cpuid', 'vmcall', 'mov_dr'],
 ]);
 
-function formEndsBlock({ op, operands, rep }: Instruction): boolean {
+/** Whether instructions of a form are the last of their basic blocks. */
+export function formEndsBlock({ op, operands, rep }: FormParts): boolean {
   const to = operands[0];
   // A load of SS holds interrupts up for an instruction.
   const loadsStack = (op === 'mov' || op === 'pop') && to?.kind === 'sreg' && to.number === SS;
@@ -18,10 +19,12 @@ function formEndsBlock({ op, operands, rep }: Instruction): boolean {
   return loadsStack || rep !== 'none' || ENDS.has(op);
 }
 
-/** By form, as far as anybody has asked. */
-const known: boolean[] = [];
+/** As far as anybody has asked. */
+const known = new Map<Variant, boolean>();
 
 /** Whether an instruction is the last of its basic block. */
-export function endsBlock({ form }: Instruction): boolean {
-  return (known[form] ??= formEndsBlock(symbolic(form)));
+export function endsBlock({ variant }: DecodedInstruction): boolean {
+  let ends = known.get(variant);
+  if (ends === undefined) known.set(variant, (ends = formEndsBlock(variant.parts)));
+  return ends;
 }

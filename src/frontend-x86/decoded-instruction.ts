@@ -30,22 +30,22 @@ export class DecodedInstruction implements Instruction {
     return this.variant.form;
   }
   get op(): string {
-    return this.variant.symbolic.op;
+    return this.variant.parts.op;
   }
   get cc(): number {
-    return this.variant.symbolic.cc;
+    return this.variant.parts.cc;
   }
   get operandSize(): 1 | 2 | 4 {
-    return this.variant.symbolic.operandSize;
+    return this.variant.parts.operandSize;
   }
   get addressSize(): 2 | 4 {
-    return this.variant.symbolic.addressSize;
+    return this.variant.parts.addressSize;
   }
   get rep(): Instruction['rep'] {
-    return this.variant.symbolic.rep;
+    return this.variant.parts.rep;
   }
   get flat(): boolean {
-    return this.variant.symbolic.flat;
+    return this.variant.parts.flat;
   }
   get next(): number {
     return this.length;
@@ -54,7 +54,7 @@ export class DecodedInstruction implements Instruction {
     return SEGMENT_BASE + 4 * this.segment;
   }
   get operands(): readonly InstructionOperand[] {
-    return (this.made ??= this.fill(this.variant.symbolic.operands));
+    return (this.made ??= this.fill(this.variant.parts.operands));
   }
   /** The operands as an assembler shows them, also those that are never looked at. */
   get shown(): readonly InstructionOperand[] {

@@ -1,5 +1,5 @@
 /** The opcode rows as the decoder wants them: arrays by modrm, made for each opcode byte when it is first met. */
-import { UNDEFINED, VARIANTS, isSized, rmKinds, type Variant } from './forms.js';
+import { UNDEFINED, isSized, rmKinds, variantsOf, type Variant } from './forms.js';
 import { ROWS, type Row } from './opcodes.js';
 
 /** Bytes behind modrm: what they are. */
@@ -140,7 +140,7 @@ const UNDEFINED_VARIANTS = new Array<Variant>(256).fill(UNDEFINED);
 function dispatchesOf(numbers: readonly number[]): Dispatches {
   if (numbers.length === 0) return [NOTHING, NOTHING, NOTHING, NOTHING];
   const candidates = numbers
-    .map((n): Candidate => [ROWS[n]!, new DecodeRow(ROWS[n]!, VARIANTS[n]!)])
+    .map((n): Candidate => [ROWS[n]!, new DecodeRow(ROWS[n]!, variantsOf(n))])
     .sort(([p], [q]) => exactness(q) - exactness(p));
   const hasModrm = candidates.some(([row]) => row.hasModrm);
   const places = hasModrm ? 8 + 64 : 1;

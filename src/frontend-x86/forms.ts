@@ -1,7 +1,8 @@
 /**
  * Instruction forms: what is left of an instruction when its register slots, immediates, displacements, scales and targets
  * become fields. Forms are numbered densely and in the same way each time, from the opcode rows:
- * row × operand size × operand shape × prefixes that matter; rows that mean the same share their forms.
+ * row × operand size × operand shape × prefixes that matter; rows that mean the same share their forms. They are numbered
+ * when somebody first asks for a number: who decodes only to lift what is there, as a translator does, needs none.
  */
 import { DS, SEGMENT_BASE } from './cpu-state.js';
 import { REGISTER, numberedOperand, type Shape } from './form-operands.js';
@@ -86,12 +87,16 @@ function isWidth(code: string): boolean {
 const OPERANDLESS = new Set(['nop', 'privileged', 'ud', 'too_long']);
 const BYTE_CODE = /^[EGOZ]b$|^AL$/;
 
+/** An instruction with fields in place of its numbers, but for its form's. */
+export type FormParts = Omit<Instruction, 'form'>;
+
 /**
  * A row with everything that a decoder can see but the numbers. Most of it is made when it is asked for: guests use few
  * of the variants there are.
  */
 export class Variant {
-  private made: Instruction | undefined = undefined;
+  private made: FormParts | undefined = undefined;
+  private numberedForm = -1;
 
   /**
    * @param number its number within its row
@@ -101,8 +106,22 @@ export class Variant {
     readonly row: Row,
     private readonly number: number,
     readonly shape: Shape,
-    readonly form: number,
   ) {}
+
+  /** The number of its form. */
+  get form(): number {
+    if (this.numberedForm < 0) numberForms();
+    return this.numberedForm;
+  }
+  /** Gives it the number of the first variant that means the same, or else the next one. */
+  enter(): void {
+    const key = formKey(this.row, this.number, this.shape);
+    const form = formByKey.get(key) ?? forms.length;
+    this.numberedForm = form;
+    if (form < forms.length) return;
+    formByKey.set(key, form);
+    forms.push(this);
+  }
 
   /** Operands as an assembler shows them: also where the form has none because they are never looked at. */
   get shown(): readonly InstructionOperand[] {
@@ -125,12 +144,12 @@ export class Variant {
     return (this.number & VARIANT_SEGMENTED) === 0;
   }
 
-  /** The form, which may be another row's as well. */
-  get symbolic(): Instruction {
-    return (this.made ??= forms[this.form] === this ? this.makeSymbolic() : symbolic(this.form));
+  /** What its form is, which may be another row's as well. */
+  get parts(): FormParts {
+    return (this.made ??= this.makeParts());
   }
 
-  private makeSymbolic(): Instruction {
+  private makeParts(): FormParts {
     const { row } = this;
     const bare = OPERANDLESS.has(row.op);
     const usesSegment = !bare && segmentMatters(row, this.number);
@@ -147,7 +166,6 @@ export class Variant {
       flat: bare || this.flat,
       length: 0,
       next: FIELD.next,
-      form: this.form,
     };
   }
 }
@@ -174,29 +192,18 @@ const formByKey = new Map<string, number>();
 const KEPT_BITS = VARIANT_SEGMENTED | VARIANT_REP | VARIANT_REPNE;
 
 /** All that tells forms of an op apart: what is left of an instruction is constant, or follows from these. */
-function formKey(row: Row, number: number, shape: Shape, byte: boolean): string {
+function formKey(row: Row, number: number, shape: Shape): string {
   if (OPERANDLESS.has(row.op)) return row.op;
   const size = sizeOf(number);
   let operands = '';
   for (const code of row.operands) {
     if (!isWidth(code)) operands += `${numberedOperand(code, row.ordinal, size, shape).number} `;
   }
-  const sizes = (byte ? 1 : size) | (addressSizeOf(number, shape) << 8);
+  const sizes = (isByte(row) ? 1 : size) | (addressSizeOf(number, shape) << 8);
   return `${row.op} ${row.cc} ${operands}${sizes} ${number & KEPT_BITS} ${segmentMatters(row, number)}`;
 }
 
-function addVariant(row: Row, number: number, shape: Shape, byte = isByte(row)): Variant {
-  const key = formKey(row, number, shape, byte);
-  const form = formByKey.get(key) ?? forms.length;
-  const variant = new Variant(row, number, shape, form);
-  if (form === forms.length) {
-    formByKey.set(key, form);
-    forms.push(variant);
-  }
-  return variant;
-}
-
-function variantsOf(row: Row): (Variant | undefined)[] {
+function makeVariants(row: Row): (Variant | undefined)[] {
   const string = row.flags.has('string');
   const sizes = isSized(row) ? [0, VARIANT_SIZE_16] : [0];
   // A string operation with 16-bit addresses always goes through its segment.
@@ -213,7 +220,6 @@ function variantsOf(row: Row): (Variant | undefined)[] {
       ? [0, VARIANT_REP]
       : [0];
   const shapes = shapesOf(row);
-  const byte = isByte(row);
   const variants: (Variant | undefined)[] = [];
   for (const rep of reps) {
     for (const environment of environments) {
@@ -222,7 +228,7 @@ function variantsOf(row: Row): (Variant | undefined)[] {
           const segmented = (environment & VARIANT_SEGMENTED) !== 0;
           if (segmented && !string && shape < AddressShape.general) continue;
           const bits = shape | size | environment | rep;
-          variants[bits] = addVariant(row, bits, shape, byte);
+          variants[bits] = new Variant(row, bits, shape);
         }
       }
     }
@@ -251,30 +257,53 @@ function specialRow(mnemonic: string, opcode: number): Row {
 }
 
 /** An undefined instruction: raises #UD. */
-export const UNDEFINED = addVariant(specialRow('ud', 0x0b), REGISTER, REGISTER);
+export const UNDEFINED = new Variant(specialRow('ud', 0x0b), REGISTER, REGISTER);
 /** More than 15 bytes: raises #GP(0) (Intel SDM vol. 2, 2.3.11). */
-export const TOO_LONG = addVariant(specialRow('too_long', 0), REGISTER, REGISTER);
+export const TOO_LONG = new Variant(specialRow('too_long', 0), REGISTER, REGISTER);
 
-/** Per row of `ROWS`: its variants by number. */
-export const VARIANTS: readonly (readonly (Variant | undefined)[])[] = ROWS.map(variantsOf);
+/** Per row of `ROWS`, as far as anybody has asked. */
+const variants: (readonly (Variant | undefined)[])[] = [];
 
-export const formCount = forms.length;
+/** The variants by number of the row with this index in `ROWS`. */
+export function variantsOf(row: number): readonly (Variant | undefined)[] {
+  return (variants[row] ??= makeVariants(ROWS[row]!));
+}
+
+/** Numbers all forms. */
+function numberForms(): void {
+  UNDEFINED.enter();
+  TOO_LONG.enter();
+  for (let row = 0; row < ROWS.length; row++) {
+    for (const variant of variantsOf(row)) variant?.enter();
+  }
+}
+
+/** The first variants of all forms, in order of their numbers. */
+function numberedForms(): readonly Variant[] {
+  if (forms.length === 0) numberForms();
+  return forms;
+}
+
+export function formCount(): number {
+  return numberedForms().length;
+}
 
 /** The first row and its variant that have this form. Throws RangeError for a form that does not exist. */
 export function formVariant(form: number): Variant {
-  const found = forms[form];
+  const found = numberedForms()[form];
   if (found === undefined) throw new RangeError(`no instruction form ${form}`);
   return found;
 }
 
 /** The form of an instruction, or form number, with fields in place of its numbers. Throws RangeError likewise. */
 export function symbolic(form: number | Instruction): Instruction {
-  return formVariant(typeof form === 'number' ? form : form.form).symbolic;
+  const number = typeof form === 'number' ? form : form.form;
+  return { ...formVariant(number).parts, form: number };
 }
 
 /** All forms in order of their numbers. */
 export function* allForms(): Generator<Instruction> {
-  for (const form of forms) yield form.symbolic;
+  for (let form = 0; form < formCount(); form++) yield symbolic(form);
 }
 
 const SHAPE_NAMES = ['abs', 'base', 'indexed', 'fsgs', 'general', 'general16'];

@@ -10,19 +10,28 @@ const MILLISECONDS = 30_000;
 
 const built = (path: string): string => pathToFileURL(join(packageRoot(), 'dist/src', path)).href;
 
-/** Runs a script that has the module `background.js` as built as `background`, `plant` in front of it in each thread. */
-function run(script: string, plant = ''): string {
+/**
+ * Runs a script that has the module `background.js` as built as `background`. What is to be loaded in front of it in each
+ * thread meets the worker's modules if it is an option, and its bundle if it comes from the environment.
+ */
+function run(script: string, plant?: string, into: 'modules' | 'bundle' = 'modules'): string {
+  const load = plant === undefined ? [] : ['--import', `data:text/javascript,${encodeURIComponent(plant)}`];
   const { stdout, stderr } = spawnSync(
     process.execPath,
     [
-      ...['--import', `data:text/javascript,${encodeURIComponent(plant)}`, '--allow-natives-syntax'],
+      ...(into === 'modules' ? load : []),
+      '--allow-natives-syntax',
       ...[
         '--input-type=module',
         '-e',
         `const background = await import('${built('runtime/background.js')}');${script}`,
       ],
     ],
-    { encoding: 'utf8', timeout: MILLISECONDS },
+    {
+      encoding: 'utf8',
+      timeout: MILLISECONDS,
+      env: { ...process.env, NODE_OPTIONS: into === 'bundle' ? load.join(' ') : '' },
+    },
   );
   expect(stderr).toBe('');
   return stdout.trim();
@@ -36,6 +45,16 @@ const ASK = `
 
 test('what is asked for comes, also where `--input-type` says what a text is', () => {
   expect(run(`const translator = new background.BackgroundTranslator();${ASK}`)).toBe('4');
+});
+
+test('the worker is its bundle, and its modules where something is loaded first', () => {
+  // A translator that throws has a stack with its file's name.
+  const script = `
+    const translator = new background.BackgroundTranslator();
+    translator.request({ leaders: 1, pages: new Map() }, ({ error }) => console.log(error.stack));
+    translator.finish();`;
+  expect(run(script)).toContain('dist/translation-worker.js:');
+  expect(run(script, '')).not.toContain('dist/translation-worker.js:');
 });
 
 test('an error before anything is asked for is the answer to what is', () => {
@@ -57,16 +76,19 @@ test('an error before anything is asked for is the answer to what is', () => {
   expect(run(script, plant)).toBe('planted');
 });
 
-test('an error while the translator is loaded is the answer to what is asked for', () => {
-  const plant = `
+test.each(['modules', 'bundle'] as const)(
+  'an error in loading the %s is the answer to what is asked for',
+  (into) => {
+    const plant = `
     import { isMainThread } from 'node:worker_threads';
     const get = () => {
       throw new Error('planted');
     };
     if (!isMainThread) Object.defineProperty(globalThis, 'WebAssembly', { get });`;
-  const script = `const translator = new background.BackgroundTranslator();${ASK}`;
-  expect(run(script, plant)).toBe('planted');
-});
+    const script = `const translator = new background.BackgroundTranslator();${ASK}`;
+    expect(run(script, plant, into)).toBe('planted');
+  },
+);
 
 const withFlags = FLAGS_ARE_KNOWN ? test : test.skip;
 withFlags('regions are optimised by V8 when they arrive, if that was asked for', () => {

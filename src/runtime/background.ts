@@ -7,7 +7,7 @@ import { lowerOtherThreads } from './background-priority.js';
 import type { WorkerReply, WorkerRequest, WorkerSetup } from './translation-worker.js';
 import { errorFacts } from './translator-bug.js';
 import type { TranslationRequest } from './translator.js';
-import { startWorker } from './worker-file.js';
+import { startTranslationWorker } from './worker-file.js';
 
 /** Most requests under way; hotter code asks again. */
 export const MAX_PENDING = 32;
@@ -72,7 +72,7 @@ export class BackgroundTranslator implements TranslationService {
     if (this.ownsProcess) lowerOtherThreads();
     const { port1, port2 } = new MessageChannel();
     const data: WorkerSetup = { port: port2, answered: this.answered, ownsProcess: this.ownsProcess };
-    const worker = startWorker('translation-worker', { workerData: data, transferList: [port2] });
+    const worker = startTranslationWorker({ workerData: data, transferList: [port2] });
     worker.on('error', (error) => (this.failure = error));
     // Neither may keep the process alive.
     worker.unref();

@@ -15,7 +15,7 @@ export interface TranslationText {
 
 /** Undefined if there is nothing to translate. Rejects with what went wrong. */
 export function translationText(request: TranslationRequest): Promise<string | undefined> {
-  const worker = startWorker('translation-text-worker', { workerData: request });
+  const worker = startWorker('translation-text-worker.js', { workerData: request });
   return new Promise((resolve, reject) => {
     worker.once('message', ({ text, error }: TranslationText) => {
       if (error) reject(Object.assign(new Error(error.message), error));

@@ -98,16 +98,21 @@ function warmUp(): WorkerRequest | undefined {
   return undefined;
 }
 
-let early: WorkerRequest | undefined;
-try {
-  translator = await loadLightly(() => import('./translator.js'));
-  early = warmUp();
-} catch (error) {
-  // Nobody is told of errors but who asks: whatever is asked for has this one.
-  const fail = (): never => {
-    throw error;
-  };
-  translator = { translate: fail, causeOfNothing: fail };
+/** Loads the translator, and answers from then on. No `await` outside: as built the worker is a script. */
+async function start(): Promise<void> {
+  let early: WorkerRequest | undefined;
+  try {
+    translator = await loadLightly(() => import('./translator.js'));
+    early = warmUp();
+  } catch (error) {
+    // Nobody is told of errors but who asks: whatever is asked for has this one.
+    const fail = (): never => {
+      throw error;
+    };
+    translator = { translate: fail, causeOfNothing: fail };
+  }
+  if (early) serve(early);
+  port.on('message', serve);
 }
-if (early) serve(early);
-port.on('message', serve);
+
+void start();

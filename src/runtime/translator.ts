@@ -2,7 +2,7 @@
 import { pageOf, type RegionOutline } from '../frontend-x86/discover.js';
 import { liftRegion } from '../frontend-x86/lift-region.js';
 import { FUNCTIONS } from '../frontend-x86/lift/functions.js';
-import { traitsOf } from '../backend-wasm/function-traits.js';
+import { Traits } from '../backend-wasm/function-traits.js';
 import { withCompilationHint } from '../backend-wasm/compilation-hints.js';
 import { withFunctionName } from '../backend-wasm/name-section.js';
 import { generateRegion, REGION_EXPORT, type RegionImage } from '../backend-wasm/region.js';
@@ -11,7 +11,7 @@ import type { RefusalCause } from './refusals.js';
 import { MODE_CHANGED_FUNCTION } from './mode.js';
 import { SLOW_PATHS } from './slow-paths.js';
 
-const TRAITS = traitsOf([...FUNCTIONS, ...SLOW_PATHS, MODE_CHANGED_FUNCTION]);
+const TRAITS = new Traits([...FUNCTIONS, ...SLOW_PATHS, MODE_CHANGED_FUNCTION]);
 
 export interface Translation extends RegionImage {
   /** Guest instructions in it. */

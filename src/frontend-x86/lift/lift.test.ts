@@ -2,7 +2,7 @@ import { Builder } from '../../ir/builder.js';
 import { verifyFaultOrder } from '../../ir/fault-order.js';
 import { verifyBlock, verifyFunction } from '../../ir/verify.js';
 import { OPS } from '../../ir/ops.js';
-import { endsBlock } from '../block-ends.js';
+import { formEndsBlock } from '../block-ends.js';
 import { allForms, formName } from '../forms.js';
 import { FUNCTIONS } from './functions.js';
 import { lift, LIFTS } from './lift.js';
@@ -24,7 +24,7 @@ test('every form lifts to valid IR, with a terminator exactly if it ends the blo
     }
     const last = b.ops.at(-1);
     const ended = last !== undefined && OPS[last.name].effect === 'end';
-    if (ended !== endsBlock(form)) problems.push(`${name}: ended ${ended}`);
+    if (ended !== formEndsBlock(form)) problems.push(`${name}: ended ${ended}`);
     for (const v of verifyBlock(b.block(), { mayFallThrough: true })) {
       problems.push(`${name}: op ${v.op} ${v.message}`);
     }

@@ -1,0 +1,70 @@
+/**
+ * Bundles the worker that translates, Binaryen's JavaScript included, into one script, and runs it as far as a worker
+ * gets before it is asked, to keep what V8 has compiled by then: dist/translation-worker.js, and the same with `.cache`.
+ * To find, read and compile a hundred modules took half of the worker's start. What starts the worker is told at last that
+ * there is a bundle; whoever only runs the compiler has a worker that takes longer to load.
+ */
+import { build } from 'esbuild';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { Script } from 'node:vm';
+import { packageRoot } from '../src/runtime/load-interpreter.js';
+import type { WorkerReply, WorkerRequest, WorkerSetup } from '../src/runtime/translation-worker.js';
+import { WARM_UP } from '../src/runtime/warm-up.js';
+
+const DIST = join(packageRoot(), 'dist');
+const BUNDLE = join(DIST, 'translation-worker.js');
+const STARTER = join(DIST, 'src/runtime/worker-file.js');
+const [WITHOUT, WITH] = ['HAS_BUNDLE = false;', 'HAS_BUNDLE = true;'];
+
+/** The worker as the text of a function of `require` and its file's name. */
+async function bundled(): Promise<string> {
+  const { outputFiles } = await build({
+    entryPoints: [join(DIST, 'src/runtime/translation-worker.js')],
+    bundle: true,
+    write: false,
+    format: 'cjs',
+    platform: 'node',
+    target: 'node20',
+    define: { 'import.meta.url': 'moduleUrl' },
+    banner: {
+      js: "(function (require, filename) {\nconst moduleUrl = require('node:url').pathToFileURL(filename).href;",
+    },
+    footer: { js: '})' },
+    logLevel: 'warning',
+  });
+  // Strings and names have escapes already; V8 reads a source whose characters are bytes faster.
+  return outputFiles[0]!.text.replace(/[\u0080-\uffff]/g, '?');
+}
+
+/** Runs the worker until it waits, asks it once, and returns what V8 has compiled of it. */
+async function compiled(source: string): Promise<Buffer> {
+  const script = new Script(source, { filename: BUNDLE });
+  const reply = await new Promise<WorkerReply>((resolve) => {
+    const port = {
+      on: (_: 'message', serve: (request: WorkerRequest) => void) => serve({ id: 0, request: WARM_UP }),
+      postMessage: resolve,
+    };
+    const workerData = { port, answered: new Int32Array(2), ownsProcess: false } as unknown as WorkerSetup;
+    const load = createRequire(BUNDLE);
+    const instead: Readonly<Record<string, unknown>> = {
+      'node:worker_threads': { workerData, receiveMessageOnPort: () => undefined },
+      // What is compiled is good for the flags that are set now.
+      'node:v8': { setFlagsFromString: () => undefined },
+    };
+    const require = (name: string): unknown => instead[name] ?? load(name);
+    (script.runInThisContext() as (require: unknown, filename: string) => void)(require, BUNDLE);
+  });
+  if (reply.error) throw new Error(`the worker's answer is an error: ${reply.error.message}`);
+  return script.createCachedData();
+}
+
+const starter = readFileSync(STARTER, 'utf8');
+if (!starter.includes(WITHOUT) && !starter.includes(WITH)) throw new Error(`${STARTER} asks for no bundle`);
+const source = await bundled();
+const cache = await compiled(source);
+writeFileSync(BUNDLE, source);
+writeFileSync(`${BUNDLE}.cache`, cache);
+writeFileSync(STARTER, starter.replace(WITHOUT, WITH));
+console.log(`worker: ${source.length} bytes, ${cache.length} compiled`);
