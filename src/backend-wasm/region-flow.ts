@@ -5,11 +5,12 @@ import { groupAccesses } from './access-groups.js';
 import type { Emitter, Expr, Locals } from './binaryen.js';
 import { type EntryMap, entryMapOf, executionEntry, pageDataOffset } from './entry-map.js';
 import { type FuelPlan, planFuel } from './fuel-plan.js';
+import { canWait, changedBeforeFlags, type FlagRecipe, recipeOf } from './late-flags.js';
 import { Lowering } from './lower.js';
 import type { Traits } from './function-traits.js';
 import * as L from './memory-layout.js';
 import * as R from './region-locals.js';
-import { charge, type Edges, type RegionBlock, RegionTarget } from './region-target.js';
+import { charge, type Edges, type RegionBlock, RegionTarget, setArrivingFlags } from './region-target.js';
 import { returnPoints } from './return-points.js';
 import { isIrreducible, type Structure, structure } from './structure.js';
 import { PAGE } from '../frontend-x86/limits.js';
@@ -34,6 +35,12 @@ function successorsOf(block: RegionBlock, numberAt: ReadonlyMap<number, number>)
   return places.map((p) => numberAt.get(p)).filter((n) => n !== undefined);
 }
 
+/** By node: where flags arrive late, by which recipe from which node, and the places that a node leaves its flags to. */
+interface LateEdges {
+  readonly arriving: Map<number, Map<number, FlagRecipe>>;
+  readonly leftTo: Map<number, Set<number>>;
+}
+
 /** Whether the block reads or takes fuel itself, as repeated string operations do. */
 function usesFuel({ ir }: RegionBlock, traits: Traits): boolean {
   return ir.ops.some(
@@ -55,6 +62,7 @@ export class RegionFlow {
   private readonly entryOf = new Map<number, number>();
   private readonly charges: readonly boolean[];
   private readonly returnPoints: ReadonlyMap<number, readonly number[]>;
+  private readonly late: LateEdges;
 
   constructor(
     private readonly e: Emitter,
@@ -97,9 +105,32 @@ export class RegionFlow {
       }
       all.push(...missing);
     }
+    this.late = this.lateEdges(edges);
     this.entries = all;
     this.entries.forEach((block, i) => this.entryOf.set(block, i));
     this.map = entryMapOf(this.entries.map((n) => blocks[n]!.start));
+  }
+
+  /** Finds the edges that leave flags to whoever wants them. `edges`: by block, the nodes that it goes to. */
+  private lateEdges(edges: readonly (readonly number[])[]): LateEdges {
+    const { shape, blocks } = this;
+    const late: LateEdges = { arriving: new Map(), leftTo: new Map() };
+    const recipes = blocks.map(({ ir }) => recipeOf(ir));
+    edges.forEach((targets, from) => {
+      const recipe = recipes[from];
+      if (recipe === undefined || shape.position[from + 1]! < 0) return;
+      for (const to of targets) {
+        const { start, ir } = blocks[to - 1]!;
+        // Where no ways meet V8 computes the flags where they are wanted by itself.
+        if (!shape.isLoopHeader[to] && !this.isMerge(to)) continue;
+        if (isIrreducible(shape, from + 1, to) || pageOf(start) !== pageOf(blocks[from]!.start)) continue;
+        const changed = changedBeforeFlags(ir);
+        if (changed === undefined || !canWait(recipe, changed)) continue;
+        late.arriving.set(to, (late.arriving.get(to) ?? new Map()).set(from + 1, recipe));
+        late.leftTo.set(from + 1, (late.leftTo.get(from + 1) ?? new Set()).add(start));
+      }
+    });
+    return late;
   }
 
   /** Instructions that may have to be executed once the block is entered. */
@@ -136,8 +167,10 @@ export class RegionFlow {
   }
 
   private dispatcher(): Expr[] {
+    const { e, late } = this;
     const labels = this.entries.map((n) => `B${n + 1}`);
-    return [this.e.brTable(labels, 'leave', this.e.getLocal(R.ENTRY, 'i32'))];
+    const enter = e.brTable(labels, 'leave', e.getLocal(R.ENTRY, 'i32'));
+    return late.arriving.size === 0 ? [enter] : [e.setLocal(R.PENDING, e.i32(0)), enter];
   }
 
   private eipOf(place: number): Expr {
@@ -153,7 +186,9 @@ export class RegionFlow {
   private check(node: number): Expr {
     const { e } = this;
     const short = e.ltU(e.getLocal(R.FUEL, 'i32'), e.i32(this.fuelPlan.need[node]!));
-    return e.if(short, this.leaveFor(this.blocks[node - 1]!.start, 'fuel'));
+    const leave = this.leaveFor(this.blocks[node - 1]!.start, 'fuel');
+    const flags = setArrivingFlags(e, this.late.arriving.get(node) ?? new Map());
+    return e.if(short, flags.length === 0 ? leave : e.block(null, [...flags, leave]));
   }
 
   private block(node: number, uncharged: number): Expr[] {
@@ -172,7 +207,11 @@ export class RegionFlow {
       isInline: (place) => this.isInline(node, place),
       returns: () => this.returns(node),
     };
-    const target = new RegionTarget(e, block, this.use, edges, pending, this.missing);
+    const late = {
+      arriving: this.late.arriving.get(node) ?? new Map(),
+      leftTo: this.late.leftTo.get(node) ?? new Set(),
+    };
+    const target = new RegionTarget(e, block, this.use, edges, pending, this.missing, late);
     const { ir } = block;
     const prefix = `n${node}_`;
     out.push(...new Lowering(e, this.locals, target, this.traits, ir, prefix, 0, groupAccesses(ir)).run());
@@ -201,6 +240,8 @@ export class RegionFlow {
     const out = inline ? [] : charge(e, uncharged);
     if (number === undefined) return [...out, this.leaveFor(place, 'direct jump')];
     const to = number + 1;
+    const arriving = this.late.arriving.get(to);
+    if (arriving) out.push(e.setLocal(R.PENDING, e.i32(arriving.has(from) ? from : 0)));
     const page = pageOf(place);
     if (page !== pageOf(this.blocks[from - 1]!.start)) out.push(this.samePage(place, inline ? uncharged : 0));
     if (this.isBackward(from, to)) {

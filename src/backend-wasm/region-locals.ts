@@ -32,7 +32,12 @@ export const RESULT = BASE + 5;
 export const ROW = BASE + 6;
 /** A branch's condition while something else is looked at. */
 export const CONDITION = BASE + 7;
-export const FIXED_LOCALS = CONDITION + 1 - PARAMETERS.length;
+/** Which block's recipe the flags are by, if not 0: see `late-flags.ts`. */
+export const PENDING = CONDITION + 1;
+/** The status flags that a block sets last, where one of the ways on from it leaves them to others. */
+export const LATE_RESULT = PENDING + 1;
+export const LATE_AUX = LATE_RESULT + 1;
+export const FIXED_LOCALS = LATE_AUX + 1 - PARAMETERS.length;
 
 /** The local that holds the dword slot of a general register or of the status flags. */
 export function registerLocal(slot: number): number {

@@ -2,6 +2,7 @@
 import * as S from '../frontend-x86/cpu-state.js';
 import type { Block, Field, Operand } from '../ir/ir.js';
 import type { Emitter, Expr, Width } from './binaryen.js';
+import { type FlagRecipe, setFlags } from './late-flags.js';
 import type { Target } from './target.js';
 import type { FunctionTraits } from './function-traits.js';
 import * as L from './memory-layout.js';
@@ -19,6 +20,14 @@ export interface RegionBlock {
   readonly instructions: number;
   /** The place that it calls, if it ends in a direct call. */
   readonly calls?: number;
+}
+
+/** Flags that come late to a block, and that it leaves late: see `late-flags.ts`. */
+export interface LateFlags {
+  /** Recipes that they may be by when the block starts, by the number that `PENDING` has then. */
+  readonly arriving: ReadonlyMap<number, FlagRecipe>;
+  /** Places that the block leaves them to. */
+  readonly leftTo: ReadonlySet<number>;
 }
 
 /** Code that goes from a block's end to a place. `uncharged`: instructions executed that FUEL does not know of. */
@@ -63,9 +72,27 @@ export function unpackExit(e: Emitter, result: number): Expr[] {
   ];
 }
 
+const LATE: ReadonlyMap<number, number> = new Map([
+  [S.FLAG_RESULT, R.LATE_RESULT],
+  [S.FLAG_AUX, R.LATE_AUX],
+]);
+
+/** Sets the flags that may come late where the way goes on to somebody who wants them. */
+export function setArrivingFlags(e: Emitter, arriving: LateFlags['arriving']): Expr[] {
+  return [...arriving].map(([number, recipe]) =>
+    e.if(e.eq(e.getLocal(R.PENDING, 'i32'), e.i32(number)), e.block(null, setFlags(e, recipe))),
+  );
+}
+
 export class RegionTarget implements Target {
   private mark = 0;
   private storesDone = false;
+  /** The flags may still be by a recipe of another block. */
+  private arriving: boolean;
+  /** Puts of the flags that are still to come, by slot, where the last ones go to locals of their own. */
+  private readonly flagPuts = new Map<number, number>();
+  /** Flag slots that are in those. */
+  private readonly late = new Set<number>();
 
   /** `uncharged`: instructions executed before the block that FUEL does not know of; less than 0 if it knows too much. */
   constructor(
@@ -76,7 +103,22 @@ export class RegionTarget implements Target {
     private readonly uncharged: number,
     /** Places of instructions that call for what the TLB does not have. */
     private readonly missing: ReadonlySet<number>,
-  ) {}
+    private readonly lateFlags: LateFlags,
+  ) {
+    this.arriving = lateFlags.arriving.size > 0;
+    if (lateFlags.leftTo.size === 0) return;
+    for (const op of block.ir.ops)
+      if (op.name === 'put32' && LATE.has(op.imm as number))
+        this.flagPuts.set(op.imm as number, (this.flagPuts.get(op.imm as number) ?? 0) + 1);
+  }
+
+  /** What a way out, or on to somebody to whom the flags are not left, does before all else. */
+  private settleFlags(): Expr[] {
+    const { e } = this;
+    if (this.late.size > 0)
+      return [...this.late].map((slot) => e.setLocal(R.registerLocal(slot), this.local(LATE.get(slot)!)));
+    return this.arriving ? setArrivingFlags(e, this.lateFlags.arriving) : [];
+  }
 
   private local(local: number): Expr {
     return this.e.getLocal(local, 'i32');
@@ -97,7 +139,7 @@ export class RegionTarget implements Target {
     const { e } = this;
     const r = R.registerAt(slot as number);
     if (r === undefined) return e.load(width, e.i32(0), slot as number);
-    if (width === 32) return this.local(r.local);
+    if (width === 32) return this.local(this.late.has(slot as number) ? LATE.get(slot as number)! : r.local);
     const shifted = r.shift === 0 ? this.local(r.local) : e.shru(this.local(r.local), e.i32(r.shift));
     return e.and(shifted, e.i32(width === 8 ? 0xff : 0xffff));
   }
@@ -105,12 +147,22 @@ export class RegionTarget implements Target {
     const { e } = this;
     const r = R.registerAt(slot as number);
     if (r === undefined) return e.store(width, e.i32(0), value, slot as number);
-    if (width === 32) return e.setLocal(r.local, value);
+    if (width === 32)
+      return e.setLocal(LATE.has(slot as number) ? this.flagLocal(slot as number) : r.local, value);
     const mask = width === 8 ? 0xff : 0xffff;
     const bits = e.and(value, e.i32(mask));
     const placed = r.shift === 0 ? bits : e.shl(bits, e.i32(r.shift));
     const kept = e.and(this.local(r.local), e.i32(~(mask << r.shift)));
     return e.setLocal(r.local, e.pure('i32.or', [kept, placed]));
+  }
+  /** The local that the next put of a flag slot goes to. */
+  private flagLocal(slot: number): number {
+    this.arriving = false;
+    const left = this.flagPuts.get(slot) ?? 0;
+    this.flagPuts.set(slot, left - 1);
+    if (left !== 1) return R.registerLocal(slot);
+    this.late.add(slot);
+    return LATE.get(slot)!;
   }
   field(f: Field): Expr {
     throw new Error(`field ${f.name} in a region`);
@@ -125,6 +177,7 @@ export class RegionTarget implements Target {
   private exit(eip: Expr, uncharged: number, result: number): Expr {
     const { e } = this;
     return e.block(null, [
+      ...this.settleFlags(),
       e.setLocal(R.EIP, eip),
       ...charge(e, uncharged),
       ...(result === RETURNS.lookup ? [] : [e.setLocal(R.RESULT, e.i32(result))]),
@@ -136,7 +189,7 @@ export class RegionTarget implements Target {
     const { e } = this;
     const packed = packExit(this.at, this.before);
     if (packed === undefined) return this.exit(this.pcrel(0), this.before, result);
-    return e.block(null, [e.setLocal(R.EIP, e.i32(packed)), e.br(label)]);
+    return e.block(null, [...this.settleFlags(), e.setLocal(R.EIP, e.i32(packed)), e.br(label)]);
   }
   fault(): Expr {
     return this.giveUp('fault', RETURNS.left);
@@ -189,7 +242,11 @@ export class RegionTarget implements Target {
   }
   /** At the end of the block: goes to a place. */
   private transfer(place: number): Expr[] {
-    return [...this.ifChanged(() => this.eipOf(place), this.atEnd), ...this.edges.go(place, this.atEnd)];
+    return [...this.ifChanged(() => this.eipOf(place), this.atEnd), ...this.go(place, this.atEnd)];
+  }
+  private go(place: number, uncharged: number): Expr[] {
+    const isLeft = this.lateFlags.leftTo.has(place);
+    return [...(isLeft ? [] : this.settleFlags()), ...this.edges.go(place, uncharged)];
   }
   goto(delta: Operand): Expr[] {
     return this.transfer(this.at + (delta as number));
@@ -213,7 +270,7 @@ export class RegionTarget implements Target {
       uncharged = 0;
     }
     out.push(
-      e.if(decides, e.block(null, edges.go(to, uncharged)), e.block(null, edges.go(otherwise, uncharged))),
+      e.if(decides, e.block(null, this.go(to, uncharged)), e.block(null, this.go(otherwise, uncharged))),
     );
     return out;
   }

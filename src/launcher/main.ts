@@ -181,6 +181,10 @@ process.on('uncaughtException', (error) => {
 });
 
 const status = await main(process.argv.slice(2));
-// Standard output and error may be pipes that are written later: let them, instead of process.exit.
+// Standard output and error may be pipes that are written later. Nothing else may keep the process alive: what is being read
+// from a file cannot be taken back, and Node 20 now and then does not hear of its end.
 process.exitCode = status;
 process.stdin.destroy();
+for (const stream of [process.stdout, process.stderr])
+  await new Promise<void>((resolve) => void stream.write('', () => resolve()));
+process.exit();

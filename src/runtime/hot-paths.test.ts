@@ -2,7 +2,7 @@
 import { type HeapProfiler, Session } from 'node:inspector';
 import { LEAVE } from '../frontend-x86/leave.js';
 import * as S from '../frontend-x86/cpu-state.js';
-import { type IMPORTS, MISS_SAMPLE, TRANSITION_SAMPLE } from '../backend-wasm/memory-layout.js';
+import { type IMPORTS, MISS_SAMPLE, TLB_ENTRIES, TRANSITION_SAMPLE } from '../backend-wasm/memory-layout.js';
 import {
   CALL,
   CODE,
@@ -30,7 +30,7 @@ const ALLOWED_BYTES = CALLS;
 /** More instructions than all of it. */
 const BUDGET = 100_000_000;
 /** Where the same data are seen a second time: by the same entry of the TLB. */
-const AGAIN = 0x400000;
+const AGAIN = TLB_ENTRIES * PAGE;
 
 /** How often generated code has called each JavaScript function, by name. */
 const counts = new Map<string, number>();
@@ -190,7 +190,7 @@ describe.each(HOT)('%s', (kind) => {
   test('accesses that the TLB does not have', () => {
     const guest = new Guest(kind);
     guest.paging();
-    guest.engine.memory.write32(DIRECTORY + 4, TABLE | PRESENT_WRITABLE);
+    guest.engine.memory.write32(DIRECTORY + 4 * (AGAIN >>> 22), TABLE | PRESENT_WRITABLE);
     // mov eax, [edx]; add eax, [edx + AGAIN]; mov [edx + 4], eax; ret
     guest.put(CODE, [0x8b, 0x02, 0x03, 0x82, ...dword(AGAIN), 0x89, 0x42, 0x04, ...RET]);
     const found = measured(guest);

@@ -14,8 +14,8 @@ export const HEAT: Readonly<Record<Tiers, number>> = { interp: 0x7fffffff, jit: 
  * anything else that runs would delay: V8 is still compiling the interpreter and the Host. By the second the worker has
  * been loaded, or nearly.
  */
-export const WORKER_START = 100_000_000;
-export const FIRST_REQUEST = 120_000_000;
+export const WORKER_START = 30_000_000;
+export const FIRST_REQUEST = 60_000_000;
 /** Most instructions of a region that are told to call for what they miss. */
 export const MOST_MISSING = 64;
 /**
