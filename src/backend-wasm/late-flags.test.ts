@@ -54,6 +54,11 @@ describe('a recipe', () => {
     expect(registers(...LOAD_EAX, ...CMP_EAX_100, ...JB)).toEqual([EAX]);
   });
 
+  test('also where the compare became one with what was there before a constant was added', () => {
+    expect(registers(0x83, 0xc0, 0x04, ...CMP_EAX_100, ...JB)).toEqual([EAX]); // add eax, 4
+    expect(registers(0x89, 0xd0, ...CMP_EAX_100, ...MOV_EDX_5, ...JB)).toEqual([EAX]); // mov eax, edx
+  });
+
   test('none of memory, of other flags, or of none', () => {
     expect(registers(...CMP_MEMORY, ...JB)).toBeUndefined();
     expect(registers(0x48, ...JB)).toBeUndefined(); // dec eax: CF stays

@@ -17,13 +17,19 @@ const MOST_OPS = 32;
 const dwordOf = (op: Op): number => (op.imm as number) & ~3;
 const isFlag = (slot: number): boolean => slot === FLAG_RESULT || slot === FLAG_AUX;
 
+/** A value: what is in the register with this slot, less a constant. */
+interface InRegister {
+  readonly slot: number;
+  readonly less: number;
+}
+
 /** The flags at a block's end as a function of the registers there. */
 export interface FlagRecipe {
   readonly ops: readonly Op[];
   readonly result: Value;
   readonly aux: Value;
-  /** Values that are in a register at the end, and its slot. */
-  readonly inRegister: ReadonlyMap<Value, number>;
+  /** Values that a register has at the end, or has but for a constant. */
+  readonly inRegister: ReadonlyMap<Value, InRegister>;
   /** Slots of the registers that it looks at. */
   readonly registers: ReadonlySet<number>;
 }
@@ -31,7 +37,7 @@ export interface FlagRecipe {
 /** Finds out whether values can be computed from the registers at the end of a block. */
 class RecipeSearch {
   readonly registers = new Set<number>();
-  readonly inRegister = new Map<Value, number>();
+  readonly inRegister = new Map<Value, InRegister>();
   private readonly lastPut = new Map<number, number>();
   private looked = 0;
 
@@ -42,8 +48,19 @@ class RecipeSearch {
     for (const [slot, at] of this.lastPut) {
       const put = ops[at]!;
       if (put.name === 'put32' && isRegisterSlot(slot) && !isFlag(slot))
-        this.inRegister.set(put.args[0]!, slot);
+        this.noteRegister(slot, put.args[0]!);
     }
+  }
+
+  /** `value` is in the register at the end. What was there before is known too where that is a constant more. */
+  private noteRegister(slot: number, value: Value): void {
+    const { ops } = this;
+    this.inRegister.set(value, { slot, less: 0 });
+    const { name, args } = ops[value]!;
+    if (name !== 'i32.add') return;
+    const [before, constant] = [ops[args[0]!]!, ops[args[1]!]!];
+    if (before.name === 'get32' && before.imm === slot && constant.name === 'i32.const')
+      this.inRegister.set(args[0]!, { slot, less: constant.imm as number });
   }
 
   /** The value that a flag slot has at the end; undefined if the block does not set it. */
@@ -56,7 +73,7 @@ class RecipeSearch {
     if (++this.looked > MOST_OPS) return false;
     const register = this.inRegister.get(v);
     if (register !== undefined) {
-      this.registers.add(register);
+      this.registers.add(register.slot);
       return true;
     }
     const op = this.ops[v]!;
@@ -91,7 +108,10 @@ export function setFlags(e: Emitter, recipe: FlagRecipe): Expr[] {
   const { ops, inRegister, result, aux } = recipe;
   const value = (v: Value): Expr => {
     const register = inRegister.get(v);
-    if (register !== undefined) return e.getLocal(registerLocal(register), 'i32');
+    if (register !== undefined) {
+      const now = e.getLocal(registerLocal(register.slot), 'i32');
+      return register.less === 0 ? now : e.sub(now, e.i32(register.less));
+    }
     const op = ops[v]!;
     if (op.name === 'i32.const') return e.i32(op.imm as number);
     if (op.name === 'i64.const') return e.i64(op.imm as bigint);

@@ -4,7 +4,8 @@ import type { EngineKind } from './create-engine.js';
 import { CODE, DRIVER, dword, Guest, PAGE, RET, STACK, TABLE } from './testing/code-guest.js';
 
 const FIRST = 0x40000;
-const STEP = 0x500;
+/** Odd, so that PF and AF are others in each turn. */
+const STEP = 0x503;
 const END = FIRST + 6 * PAGE;
 const ABSENT = FIRST + 4 * PAGE;
 /** The `int` behind the call. */
