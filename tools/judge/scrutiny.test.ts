@@ -49,6 +49,12 @@ test('a fault in the middle of a repeated comparison', () => {
   expect(varies([0xb8, 1, 2, 3, 4, ...scas(DATA)])).toBe(false);
 });
 
+test('a fault of an x87 store of ten bytes', () => {
+  const fstp = (address: number): number[] => [0xdb, 0x3d, address & 0xff, address >> 8, 0, 0];
+  expect(varies(fstp(UNMAPPED))).toBe(true);
+  expect(varies(fstp(DATA))).toBe(false);
+});
+
 test('a fault of an x87 store that an unmasked exception may keep from storing', () => {
   expect(varies(fistp(UNMAPPED), INVALID_UNMASKED)).toBe(true);
   expect(varies(fistp(UNMAPPED))).toBe(false);

@@ -57,6 +57,8 @@ function pushesSelector(insn: DecodedInstruction): boolean {
 const COMPARISONS = new Set(['cmps', 'scas']);
 const X87_STORES = new Set('fst fstp fist fistp fbstp'.split(' '));
 const MASKED = 0x3f;
+/** Bytes of a register of the x87. */
+const EXTENDED = 10;
 
 export class Scrutiny {
   readonly flags = new FlagUse();
@@ -113,9 +115,12 @@ export class Scrutiny {
    * Faults of which processors tell differently. A repeated comparison that faults after some iterations: with the flags
    * from before the instruction (Intel) or of the last iteration (AMD, as here). An x87 store, while not all exceptions
    * are masked: where an unmasked exception keeps it from storing, Intel's do not look at the address, AMD's do, as here.
+   * One of ten bytes over the end of a page: Intel's have stored the first of them, AMD's none, as here.
    */
   private faultVaries(insn: DecodedInstruction): boolean {
     if (insn.rep !== 'none' && COMPARISONS.has(insn.op)) return true;
+    const [to] = insn.shown;
+    if (X87_STORES.has(insn.op) && to?.kind === 'mem' && to.size === EXTENDED) return true;
     const masks = this.runner.engine.cpu.get(FPU_CONTROL) & MASKED;
     return X87_STORES.has(insn.op) && masks !== MASKED;
   }
