@@ -10,9 +10,9 @@ export type Tiers = 'interp' | 'jit' | 'auto';
 /** Entries of a block before it is looked at: with `auto` a step (see `heating.ts`), else it is translated then. */
 export const HEAT: Readonly<Record<Tiers, number>> = { interp: 0x7fffffff, jit: 1, auto: STEP };
 /**
- * Guest instructions before `auto` starts its worker, and before it asks it for anything. By the first a boot is over, which
- * anything else that runs would delay: V8 is still compiling the interpreter and the Host. By the second the worker has
- * been loaded, or nearly.
+ * Guest instructions before `auto` starts its worker, and before it asks it for anything. By the first a kernel that the host
+ * has unpacked has booted, which anything else that runs would delay: V8 is still compiling the interpreter and the Host.
+ * By the second the worker has been loaded, or nearly.
  */
 export const WORKER_START = 30_000_000;
 export const FIRST_REQUEST = 60_000_000;
