@@ -1,7 +1,7 @@
 /**
  * Status flags that a loop leaves to whoever wants them. A compare at a loop's end sets flags that the next turn overwrites, but
- * for its ways out: a store that misses the TLB, fuel that is used up. To have them there, V8 computes them in each turn, a
- * dozen instructions of which nobody looks at one. Where they are a function of registers that stay what they are until
+ * for its ways out: a store that misses the TLB, fuel that is used up. To have them there, V8 computes them in each turn,
+ * seven instructions whose result nobody looks at. Where they are a function of registers that stay what they are until
  * the flags are overwritten, the edge only notes which function (local `PENDING`), and a way out computes it.
  */
 import { FLAG_AUX, FLAG_RESULT } from '../frontend-x86/cpu-state.js';

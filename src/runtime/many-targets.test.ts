@@ -98,7 +98,7 @@ test('a region that is entered again and again stays when others have to go', ()
   expect(at(other(1))).toBe(undefined);
 });
 
-test('when the numbers of entries run out, only what was not used for longest goes', () => {
+test('the entry numbers and the data of a region that was dropped are there for others', () => {
   const guest = new Guest('jit');
   const { regions } = guest.engine as InterpreterEngine;
   guest.put(CODE, [...MOV_EAX(OLD), ...RET]);
@@ -106,7 +106,6 @@ test('when the numbers of entries run out, only what was not used for longest go
   const [used] = regions.regions();
   const ranges = used!.rows;
   expect(ranges[1]).toBeGreaterThan(ranges[0]);
-  // Its rows and its data are there for others when it is dropped.
   used!.drop();
   guest.put(CODE, [...MOV_EAX(NEW), ...RET]);
   expect(guest.heat()).toBe(NEW);
