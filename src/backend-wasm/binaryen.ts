@@ -42,6 +42,8 @@ export class Emitter {
   private readonly module = new binaryen.Module();
   /** Of all functions, for reports. */
   functionCount = 0;
+  /** Names of the functions that the code made so far calls. */
+  readonly called = new Set<string>();
 
   constructor() {
     this.module.setFeatures(
@@ -161,6 +163,7 @@ export class Emitter {
     return this.ref(this.module.switch(labels as string[], otherwise, index));
   }
   call(name: string, args: readonly Expr[], result: ResultType): Expr {
+    this.called.add(name);
     return this.ref(this.module.call(name, args as unknown as number[], TYPE[result]));
   }
   /** Calls table[index] of the named table. */

@@ -3,6 +3,9 @@ import { FLAG_AUX, FLAG_RESULT, ZERO } from '../frontend-x86/cpu-state.js';
 import type { CallTarget, IrFunction } from '../ir/ir.js';
 import { OPS } from '../ir/ops.js';
 
+/** A function's parameters and result. */
+export type Signature = Pick<IrFunction, 'params' | 'result'>;
+
 /** What an IR function touches besides its arguments, directly or through others. */
 export interface FunctionTraits {
   readonly fuel: boolean;
@@ -29,6 +32,11 @@ export class Traits {
     let traits = this.known.get(name);
     if (!traits) this.known.set(name, (traits = this.find(name)));
     return traits;
+  }
+
+  /** Parameters and result of the function with this name; undefined if it is not among them. */
+  signatureOf(name: string): Signature | undefined {
+    return this.functions.get(name);
   }
 
   private find(name: string): FunctionTraits {

@@ -9,7 +9,8 @@ import type { Block, Op, Value } from '../ir/ir.js';
 import { OPS } from '../ir/ops.js';
 import type { Emitter, Expr } from './binaryen.js';
 import { isRegisterSlot } from './function-traits.js';
-import { registerAt, registerLocal } from './region-locals.js';
+import { partOf, registerAt, registerLocal } from './region-locals.js';
+import { widthOf } from './width.js';
 
 /** More ops than this are not worth it. */
 const MOST_OPS = 32;
@@ -117,10 +118,7 @@ export function setFlags(e: Emitter, recipe: FlagRecipe): Expr[] {
     if (op.name === 'i64.const') return e.i64(op.imm as bigint);
     if (OPS[op.name].effect !== 'get') return e.pure(op.name, op.args.map(value));
     const { local, shift } = registerAt(op.imm as number)!;
-    const dword = e.getLocal(local, 'i32');
-    if (op.name === 'get32') return dword;
-    const shifted = shift === 0 ? dword : e.shru(dword, e.i32(shift));
-    return e.and(shifted, e.i32(op.name === 'get8' ? 0xff : 0xffff));
+    return partOf(e, e.getLocal(local, 'i32'), shift, widthOf(op.name));
   };
   return [
     e.setLocal(registerLocal(FLAG_RESULT), value(result)),

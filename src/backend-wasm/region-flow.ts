@@ -115,17 +115,20 @@ export class RegionFlow {
   private lateEdges(edges: readonly (readonly number[])[]): LateEdges {
     const { shape, blocks } = this;
     const late: LateEdges = { arriving: new Map(), leftTo: new Map() };
-    const recipes = blocks.map(({ ir }) => recipeOf(ir));
+    const changedBefore = blocks.map(({ ir }, i) => {
+      // Where no ways meet V8 computes the flags where they are wanted by itself.
+      const waysMeet = shape.isLoopHeader[i + 1] || (shape.position[i + 1]! >= 0 && this.isMerge(i + 1));
+      return waysMeet ? changedBeforeFlags(ir) : undefined;
+    });
     edges.forEach((targets, from) => {
-      const recipe = recipes[from];
-      if (recipe === undefined || shape.position[from + 1]! < 0) return;
-      for (const to of targets) {
-        const { start, ir } = blocks[to - 1]!;
-        // Where no ways meet V8 computes the flags where they are wanted by itself.
-        if (!shape.isLoopHeader[to] && !this.isMerge(to)) continue;
+      if (shape.position[from + 1]! < 0) return;
+      const waiting = targets.filter((to) => changedBefore[to - 1] !== undefined);
+      const recipe = waiting.length > 0 ? recipeOf(blocks[from]!.ir) : undefined;
+      if (recipe === undefined) return;
+      for (const to of waiting) {
+        const { start } = blocks[to - 1]!;
         if (isIrreducible(shape, from + 1, to) || pageOf(start) !== pageOf(blocks[from]!.start)) continue;
-        const changed = changedBeforeFlags(ir);
-        if (changed === undefined || !canWait(recipe, changed)) continue;
+        if (!canWait(recipe, changedBefore[to - 1]!)) continue;
         late.arriving.set(to, (late.arriving.get(to) ?? new Map()).set(from + 1, recipe));
         late.leftTo.set(from + 1, (late.leftTo.get(from + 1) ?? new Set()).add(start));
       }

@@ -3,7 +3,7 @@ import * as S from '../frontend-x86/cpu-state.js';
 import type { CallTarget } from '../ir/ir.js';
 import type { Block } from '../ir/ir.js';
 import { OPS } from '../ir/ops.js';
-import type { Emitter, Expr } from './binaryen.js';
+import type { Emitter, Expr, Width } from './binaryen.js';
 import { isRegisterSlot, type Traits } from './function-traits.js';
 
 export const PARAMETERS = ['i32', 'i32', 'i32'] as const;
@@ -49,6 +49,12 @@ export function registerAt(slot: number): { local: number; shift: number } | und
   const dword = slot & ~3;
   if (!isRegisterSlot(dword) || slot > S.FLAG_AUX + 3) return undefined;
   return { local: registerLocal(dword), shift: 8 * (slot & 3) };
+}
+
+/** The `width` bits of a register's local that begin so many bits from the right. */
+export function partOf(e: Emitter, dword: Expr, shift: number, width: Width): Expr {
+  if (width === 32) return dword;
+  return e.and(shift === 0 ? dword : e.shru(dword, e.i32(shift)), e.i32(width === 8 ? 0xff : 0xffff));
 }
 
 /** Which registers a region has in locals, and which of them it may change. */

@@ -139,9 +139,8 @@ export class RegionTarget implements Target {
     const { e } = this;
     const r = R.registerAt(slot as number);
     if (r === undefined) return e.load(width, e.i32(0), slot as number);
-    if (width === 32) return this.local(this.late.has(slot as number) ? LATE.get(slot as number)! : r.local);
-    const shifted = r.shift === 0 ? this.local(r.local) : e.shru(this.local(r.local), e.i32(r.shift));
-    return e.and(shifted, e.i32(width === 8 ? 0xff : 0xffff));
+    const local = this.late.has(slot as number) ? LATE.get(slot as number)! : r.local;
+    return R.partOf(e, this.local(local), r.shift, width);
   }
   put(width: Width, slot: Operand, value: Expr): Expr {
     const { e } = this;

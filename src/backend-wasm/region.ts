@@ -13,17 +13,14 @@
  */
 import { pageOf } from '../frontend-x86/discover.js';
 import * as S from '../frontend-x86/cpu-state.js';
-import type { CallTarget } from '../ir/ir.js';
-import { OPS, type Type } from '../ir/ops.js';
-import { Emitter, type Expr, Locals, type ResultType } from './binaryen.js';
+import { Emitter, type Expr, Locals } from './binaryen.js';
 import { deltaBytes, indirectJump } from './entry-map.js';
-import type { Traits } from './function-traits.js';
+import type { Signature, Traits } from './function-traits.js';
 import * as L from './memory-layout.js';
 import { countExit, RegionFlow } from './region-flow.js';
 import * as R from './region-locals.js';
 import { RETURNS } from './record.js';
 import { type RegionBlock, unpackExit } from './region-target.js';
-import { widthOf } from './width.js';
 
 export type { RegionBlock } from './region-target.js';
 
@@ -43,8 +40,6 @@ export interface RegionImage {
   readonly map: readonly L.EntryRow[];
   /** Deltas of its pages, in the order of the dwords behind the entry map. */
   readonly pages: readonly number[];
-  /** IR functions that it imports (module `env`). */
-  readonly imports: readonly string[];
   readonly text?: string;
 }
 
@@ -67,7 +62,6 @@ export function generateRegion(
   const pages = [...new Set(blocks.map((b) => pageOf(b.start)))];
   const flow = new RegionFlow(e, locals, blocks, entries, pages, traits, use, missing);
   const placed = flow.entries.map((n) => ({ place: blocks[n]!.start, need: flow.needOf(n) }));
-  const imports = declareImports(e, blocks);
   const get = (local: number): Expr => e.getLocal(local, 'i32');
   const slot = (at: number): Expr => e.load(32, e.i32(0), at);
   const most = Math.max(...placed.map(({ need }) => need));
@@ -91,36 +85,22 @@ export function generateRegion(
     e.store(32, e.i32(0), get(R.FUEL), L.FUEL),
     e.return(get(R.RESULT)),
   ]);
+  declareImports(e, traits);
   e.addFunction(REGION_EXPORT, R.PARAMETERS, 'i32', locals, body);
   e.addExport(REGION_EXPORT);
   const text = options.text ? e.text() : undefined;
   const wasm = e.finish({ validate: options.validate });
   const { rows } = flow.map;
-  return { wasm, entries: placed, map: rows, pages, imports, ...(text === undefined ? {} : { text }) };
+  return { wasm, entries: placed, map: rows, pages, ...(text === undefined ? {} : { text }) };
 }
 
-/** Declares what the blocks call; returns the names of the functions that are not JavaScript's. */
-function declareImports(e: Emitter, blocks: readonly RegionBlock[]): string[] {
-  const names = new Map<string, { params: readonly Type[]; result: ResultType }>();
-  const word = 'i32' as const;
-  for (const { ir } of blocks) {
-    for (const op of ir.ops) {
-      if (op.name === 'call') {
-        const { name, params, result } = op.imm as CallTarget;
-        names.set(name, { params, result });
-      } else if (op.name === 'probe') names.set(L.SLOW_PATH.probe, { params: [word, word], result: 'void' });
-      else if (op.name === 'span') names.set(L.SLOW_PATH.span, { params: [word, word], result: word });
-      else if (op.name === 'jump') names.set(L.MODE_CHANGED, { params: [], result: word });
-      else if (OPS[op.name].effect === 'load' || OPS[op.name].effect === 'store') {
-        const width = widthOf(op.name);
-        const type: Type = width === 64 ? 'i64' : 'i32';
-        if (OPS[op.name].effect === 'load')
-          names.set(L.SLOW_PATH.load[width], { params: [word, word], result: type });
-        else names.set(L.SLOW_PATH.store[width], { params: [word, type], result: 'void' });
-      }
-    }
+const SCRIPTS = new Map<string, Signature>(Object.entries(L.IMPORTS));
+
+/** Declares what the code made so far calls. What it does not would cost V8 a wrapper per module. */
+function declareImports(e: Emitter, traits: Traits): void {
+  for (const name of e.called) {
+    const signature = traits.signatureOf(name) ?? SCRIPTS.get(name);
+    if (signature === undefined) throw new Error(`a region calls ${name}, which is not known`);
+    e.addImport(name, signature.params, signature.result);
   }
-  for (const [name, { params, result }] of names) e.addImport(name, params, result);
-  e.addImport('clock', L.IMPORTS.clock.params, L.IMPORTS.clock.result);
-  return [...names.keys()];
 }

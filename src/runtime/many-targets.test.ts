@@ -1,4 +1,5 @@
 /** More code than there is room for: an engine goes on, and keeps to its bounds. */
+import { REGION_ENTRY_BYTES } from '../backend-wasm/memory-layout.js';
 import { LEAVE } from '../frontend-x86/leave.js';
 import { createEngine, type EngineKind } from './create-engine.js';
 import type { Engine } from './engine.js';
@@ -72,6 +73,22 @@ test('more regions than may live', () => {
   expect(counters['regions live']).toBe(regions);
 });
 
+test.each([
+  ['entries', { entries: 40 }],
+  ['data', { dataBytes: 2000 }],
+])('more regions than there are %s for', (_, limit) => {
+  const functions = 100;
+  const engine = callAll('jit', functions, 2, { limits: { ...REGION_LIMITS, ...limit } });
+  const counters = engine.counters();
+  expect(counters['regions installed']).toBeGreaterThan(functions);
+  expect(counters['regions live']).toBeLessThan(functions / 2);
+  const regions = [...(engine as InterpreterEngine).regions.regions()];
+  const ends = regions.map(({ rows, map }) => [rows, map].map(([from, to]) => to - from));
+  const total = (at: number): number => ends.reduce((sum, bytes) => sum + bytes[at]!, 0);
+  if ('entries' in limit) expect(total(0)).toBeLessThanOrEqual(limit.entries * REGION_ENTRY_BYTES);
+  else expect(total(1)).toBeLessThanOrEqual(limit.dataBytes);
+});
+
 test('a region that is entered again and again stays when others have to go', () => {
   const regions = 8;
   const functions = 40;
@@ -129,8 +146,12 @@ test('more code than may live', () => {
   expect(counters['region bytes live']).toBeLessThanOrEqual(codeBytes);
 });
 
-test('a region that is larger than all code may be is none', () => {
-  const guest = new Guest('jit', { limits: { ...REGION_LIMITS, codeBytes: 1 } });
+test.each([
+  ['code', { codeBytes: 1 }],
+  ['entries', { entries: 0 }],
+  ['data', { dataBytes: 1 }],
+])('a region that is larger than all %s may be is none', (_, limit) => {
+  const guest = new Guest('jit', { limits: { ...REGION_LIMITS, ...limit } });
   guest.put(CODE, [...MOV_EAX(OLD), ...RET]);
   expect(guest.heat()).toBe(OLD);
   expect(guest.engine.counters()).toMatchObject({ 'regions installed': 0, 'regions entered': 0 });

@@ -14,10 +14,19 @@ export interface RegionLimits {
   readonly regions: number;
   /** Wasm bytes of live regions. */
   readonly codeBytes: number;
+  /** Places where they can be entered: at most MAX_REGION_ENTRIES. */
+  readonly entries: number;
+  /** Bytes of their data: at most those of the entry maps' part of control memory. */
+  readonly dataBytes: number;
 }
 
 /** Bounds, in one place. */
-export const REGION_LIMITS: RegionLimits = { regions: 3000, codeBytes: 48 * 1024 * 1024 };
+export const REGION_LIMITS: RegionLimits = {
+  regions: 3000,
+  codeBytes: 48 * 1024 * 1024,
+  entries: L.MAX_REGION_ENTRIES,
+  dataBytes: L.ENTRY_MAPS_END - L.ENTRY_MAPS,
+};
 
 type ByteRange = readonly [from: number, to: number];
 
@@ -71,8 +80,8 @@ export class RegionCache {
   private readonly live: LRUCache<number, Region>;
   private readonly freeSlots: number[] = [];
   private nextSlot = 0;
-  private readonly entryNumbers = new Ranges(0, L.MAX_REGION_ENTRIES);
-  private readonly entryMaps = new Ranges(L.ENTRY_MAPS, L.ENTRY_MAPS_END);
+  private readonly entryNumbers: Ranges;
+  private readonly entryMaps: Ranges;
   readonly counts = { installed: 0, dropped: 0, bytes: 0, instructions: 0 };
 
   constructor(
@@ -85,6 +94,8 @@ export class RegionCache {
     private readonly watched: boolean,
     private readonly limits = REGION_LIMITS,
   ) {
+    this.entryNumbers = new Ranges(0, limits.entries);
+    this.entryMaps = new Ranges(L.ENTRY_MAPS, L.ENTRY_MAPS + limits.dataBytes);
     this.live = new LRUCache<number, Region>({
       max: limits.regions,
       maxSize: limits.codeBytes,
@@ -101,10 +112,12 @@ export class RegionCache {
     module = new WebAssembly.Module(translation.wasm as BufferSource),
   ): boolean {
     const { entries } = translation;
-    if (translation.wasm.length > this.limits.codeBytes) return false;
+    const mapBytes = L.regionDataBytes(translation.map.length, translation.pages.length);
+    const { limits } = this;
+    if (translation.wasm.length > limits.codeBytes) return false;
+    if (entries.length > limits.entries || mapBytes > limits.dataBytes) return false;
     if (!this.code.hasRoom(entries.length * ENTRY_RECORD_BYTES)) return false;
     this.makeRoom(translation.wasm.length);
-    const mapBytes = L.regionDataBytes(translation.map.length, translation.pages.length);
     const first = this.take(this.entryNumbers, entries.length);
     const map = this.take(this.entryMaps, mapBytes);
     translation.map.forEach((row, i) => {

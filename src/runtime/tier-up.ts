@@ -206,6 +206,8 @@ export class TierUp {
     if (a.origin.linear >= kernelAddress !== b.origin.linear >= kernelAddress) return;
     if (!this.transitions.note(Math.min(a.slot, b.slot), Math.max(a.slot, b.slot), this.engine.instructions))
       return;
+    // Code that has no region yet gains more by one. What is busy for long is seen again.
+    if (!this.background.idle) return;
     const merger = merge(a, b, this.engine.instructions);
     if (merger === undefined) return;
     this.merges++;

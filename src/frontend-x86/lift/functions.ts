@@ -6,6 +6,7 @@ import { SEGMENT_LINEAR } from './functions-memory.js';
 import { SEGMENT_FUNCTIONS } from './functions-segment.js';
 import { STACK_FUNCTIONS } from './functions-stack.js';
 import { STRING_FUNCTIONS } from './functions-string.js';
+import { FXSR_FUNCTIONS } from './fxsr.js';
 import { X87_FUNCTIONS } from './x87.js';
 
 export const INTEGER_FUNCTIONS: readonly IrFunction[] = [
@@ -18,4 +19,4 @@ export const INTEGER_FUNCTIONS: readonly IrFunction[] = [
 ];
 
 /** All IR functions that lifted code may call. */
-export const FUNCTIONS: readonly IrFunction[] = [...INTEGER_FUNCTIONS, ...X87_FUNCTIONS];
+export const FUNCTIONS: readonly IrFunction[] = [...INTEGER_FUNCTIONS, ...X87_FUNCTIONS, ...FXSR_FUNCTIONS];

@@ -114,6 +114,9 @@ const RESTORE_AREA: IrFunction = defineFunction('fxrstor', ['i32'], 'void', true
   });
 });
 
+/** The IR functions of this file. */
+export const FXSR_FUNCTIONS: readonly IrFunction[] = [SAVE_AREA, RESTORE_AREA];
+
 function available(x: Lifter): void {
   x.b.if(x.b.get32(CR0_TS), () => x.b.raise(VECTOR_DEVICE_NOT_AVAILABLE, x.c(0)));
 }

@@ -1,5 +1,6 @@
 import { Builder } from '../../ir/builder.js';
 import { verifyFaultOrder } from '../../ir/fault-order.js';
+import type { Block, CallTarget } from '../../ir/ir.js';
 import { verifyBlock, verifyFunction } from '../../ir/verify.js';
 import { OPS } from '../../ir/ops.js';
 import { formEndsBlock } from '../block-ends.js';
@@ -33,6 +34,24 @@ test('every form lifts to valid IR, with a terminator exactly if it ends the blo
     for (const v of verifyFaultOrder(b.block())) problems.push(`${name}: op ${v.op} ${v.message}`);
   }
   expect(problems).toEqual([]);
+});
+
+test('the list of functions has all that lifted code calls, and that they call', () => {
+  // The last is JavaScript's.
+  const listed = new Set([...FUNCTIONS.map((f) => f.name), 'segments_not_flat']);
+  const missing = new Set<string>();
+  const look = ({ ops }: Block): void => {
+    for (const { name, imm } of ops)
+      if (name === 'call' && !listed.has((imm as CallTarget).name)) missing.add((imm as CallTarget).name);
+  };
+  for (const form of allForms()) {
+    const b = new Builder();
+    b.mark(0, 0);
+    lift(b, form);
+    look(b.block());
+  }
+  for (const { body } of FUNCTIONS) look(body);
+  expect([...missing]).toEqual([]);
 });
 
 test('the out-of-line functions are valid and have names of their own', () => {
