@@ -1,11 +1,11 @@
 /**
  * Bundles the worker that translates, Binaryen's JavaScript included, into one script, and runs it as far as a worker
  * gets before it is asked, to keep what V8 has compiled by then: dist/translation-worker.js, and the same with `.cache`.
- * To find, read and compile a hundred modules took half of the worker's start. What starts the worker is told at last that
- * there is a bundle; whoever only runs the compiler has a worker that takes longer to load.
+ * To find, read and compile a hundred modules took half of the worker's start. Whoever only
+ * runs the compiler has a worker that takes longer to load: a bundle older than that is not used.
  */
 import { build } from 'esbuild';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { Script } from 'node:vm';
@@ -15,8 +15,6 @@ import { WARM_UP } from '../src/runtime/warm-up.js';
 
 const DIST = join(packageRoot(), 'dist');
 const BUNDLE = join(DIST, 'translation-worker.js');
-const STARTER = join(DIST, 'src/runtime/worker-file.js');
-const [WITHOUT, WITH] = ['HAS_BUNDLE = false;', 'HAS_BUNDLE = true;'];
 
 /** The worker as the text of a function of `require` and its file's name. */
 async function bundled(): Promise<string> {
@@ -60,11 +58,8 @@ async function compiled(source: string): Promise<Buffer> {
   return script.createCachedData();
 }
 
-const starter = readFileSync(STARTER, 'utf8');
-if (!starter.includes(WITHOUT) && !starter.includes(WITH)) throw new Error(`${STARTER} asks for no bundle`);
 const source = await bundled();
 const cache = await compiled(source);
 writeFileSync(BUNDLE, source);
 writeFileSync(`${BUNDLE}.cache`, cache);
-writeFileSync(STARTER, starter.replace(WITHOUT, WITH));
 console.log(`worker: ${source.length} bytes, ${cache.length} compiled`);
