@@ -1,5 +1,5 @@
 /** More code than there is room for: an engine goes on, and keeps to its bounds. */
-import { REGION_ENTRY_BYTES } from '../backend-wasm/memory-layout.js';
+import { CODE_MAP_BYTES, CODE_MAPS, RECORDS, REGION_ENTRY_BYTES } from '../backend-wasm/memory-layout.js';
 import { LEAVE } from '../frontend-x86/leave.js';
 import { createEngine, type EngineKind } from './create-engine.js';
 import type { Engine } from './engine.js';
@@ -26,21 +26,27 @@ const TARGETS = 0x100000;
 const TARGET_BYTES = 16;
 const MEBIBYTE = 1 << 20;
 
-/** `turns` times calls each of `count` functions, which add up their numbers in eax. */
-function callAll(kind: EngineKind, count: number, turns: number, tiers: TierOptions): Engine {
-  const ramBytes = TARGETS + Math.ceil((count * TARGET_BYTES) / MEBIBYTE) * MEBIBYTE;
+/** `turns` times calls each of `count` functions, `apart` bytes from each other, which add up their numbers in eax. */
+function callAll(
+  kind: EngineKind,
+  count: number,
+  turns: number,
+  tiers: TierOptions,
+  apart = TARGET_BYTES,
+): Engine {
+  const ramBytes = TARGETS + Math.ceil((count * apart) / MEBIBYTE) * MEBIBYTE;
   const engine = createEngine({ ramBytes, devicePages: 0, kind, ...tiers });
   const { cpu, memory } = engine;
   flatSegments(engine);
   for (let i = 0; i < count; i++) {
     // add eax, edx; ret. Different places, the same bytes.
-    memory.write(TARGETS + i * TARGET_BYTES, Uint8Array.of(0x01, 0xd0, 0xc3));
+    memory.write(TARGETS + i * apart, Uint8Array.of(0x01, 0xd0, 0xc3));
   }
-  // turn: mov esi, TARGETS; xor edx, edx; each: call esi; add esi, 16; inc edx; cmp edx, count; jb each; dec ebx; jnz turn
+  // turn: mov esi, TARGETS; xor edx, edx; each: call esi; add esi, apart; inc edx; cmp edx, count; jb each; dec ebx; jnz turn
   const code = [
     ...[0xbe, ...dword(TARGETS), 0x31, 0xd2],
-    ...[0xff, 0xd6, 0x83, 0xc6, TARGET_BYTES, 0x42, 0x81, 0xfa, ...dword(count), 0x72, 0xf2],
-    ...[0x4b, 0x75, 0xe8, 0xcd, 0x20],
+    ...[0xff, 0xd6, 0x81, 0xc6, ...dword(apart), 0x42, 0x81, 0xfa, ...dword(count), 0x72, 0xef],
+    ...[0x4b, 0x75, 0xe5, 0xcd, 0x20],
   ];
   memory.write(DRIVER, Uint8Array.from(code));
   cpu.setReg(0, 0);
@@ -51,7 +57,7 @@ function callAll(kind: EngineKind, count: number, turns: number, tiers: TierOpti
   while (reason === LEAVE.budget) {
     reason = engine.run(1_000_000);
     const { regions } = tiers.limits ?? REGION_LIMITS;
-    expect(engine.counters()['regions live']).toBeLessThanOrEqual(regions);
+    expect(engine.counters()['regions live'] ?? 0).toBeLessThanOrEqual(regions);
   }
   expect(reason).toBe(LEAVE.int);
   expect(cpu.reg(0)).toBe(Number(((BigInt(turns) * BigInt(count) * BigInt(count - 1)) / 2n) & 0xffffffffn));
@@ -63,6 +69,12 @@ test('a million hot targets, faster than they can be translated', () => {
   const engine = callAll('auto', 1_000_000, 2, { heat: 2 });
   const counters = engine.counters();
   expect(counters['translations asked for']).toBeGreaterThan(0);
+});
+
+test.each(['interp', 'auto'] as const)('code on more pages than there are code maps, with %s', (kind) => {
+  const pages = (RECORDS - CODE_MAPS) / CODE_MAP_BYTES;
+  const engine = callAll(kind, pages + 10, 3, { heat: 2 }, PAGE);
+  expect(engine.counters()['code flushes']).toBeGreaterThanOrEqual(3);
 });
 
 test('more regions than may live', () => {
