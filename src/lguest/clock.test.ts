@@ -34,8 +34,8 @@ test('real time never goes back, and its slices follow the measured speed', () =
     clock.instructionsUntil(1e12, count);
   }
   const slice = clock.instructionsUntil(1e12, count);
-  expect(slice).toBeGreaterThan(76_000);
-  expect(slice).toBeLessThan(84_000);
+  expect(slice).toBeGreaterThan(190_000);
+  expect(slice).toBeLessThan(210_000);
   expect(clock.skipTo()).toBe(false);
 });
 
@@ -51,10 +51,10 @@ test('a guest that gets a hundred times slower is looked at more often from the 
   // A pause changes nothing.
   ms += 500;
   clock.resume(count);
-  expect(clock.instructionsUntil(1e12, count)).toBeGreaterThan(70_000);
+  expect(clock.instructionsUntil(1e12, count)).toBeGreaterThan(175_000);
   ms += 30;
   count += 80_000;
-  expect(clock.instructionsUntil(1e12, count)).toBeLessThan(1000);
+  expect(clock.instructionsUntil(1e12, count)).toBeLessThan(2000);
 });
 
 test('deadlines fire in order of time, then of addition', () => {

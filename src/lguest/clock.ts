@@ -69,13 +69,13 @@ export class VirtualClock implements Clock {
 
 /**
  * The longest slice between two looks at the clock while there is a deadline, at the speed measured last. A guest that
- * gets ten times slower within a slice keeps its timer waiting for ten of them, once.
+ * gets ten times slower within a slice keeps its timer waiting for ten of them, once. Each end of a slice costs some 5 µs.
  */
-const SLICE_NANOSECONDS = 200_000;
+const SLICE_NANOSECONDS = 500_000;
 /** Half a millisecond of a guest that rewrites its code all the time. */
 const MIN_SLICE = 500;
 const MAX_SLICE = 1 << 22;
-const FIRST_SLICE = 20_000;
+const FIRST_SLICE = 50_000;
 
 /** Time is the host's. Reading the host's clock costs some 70 ns, so it is never read per block. */
 export class RealtimeClock implements Clock {

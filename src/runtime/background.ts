@@ -45,6 +45,8 @@ export class BackgroundTranslator implements TranslationService {
   private nextId = 0;
   /** The worker's answers so far, and whether it has ended. */
   private readonly answered = new Int32Array(new SharedArrayBuffer(8));
+  /** Answers, and perhaps its end, that `poll` has seen. */
+  private taken = 0;
   private failure: Error | undefined;
 
   get full(): boolean {
@@ -82,12 +84,21 @@ export class BackgroundTranslator implements TranslationService {
 
   poll(): void {
     if (this.port === undefined) return;
-    for (let got = receiveMessageOnPort(this.port); got; got = receiveMessageOnPort(this.port)) {
+    const answers = Atomics.load(this.answered, 0);
+    if (answers !== this.taken || this.failure) this.take(answers);
+  }
+
+  /** Hands out what there is: `answers` of the worker's, at least. */
+  private take(answers: number): void {
+    const port = this.port!;
+    for (let got = receiveMessageOnPort(port); got; got = receiveMessageOnPort(port)) {
       const reply = got.message as WorkerReply;
       const done = this.waiting.get(reply.id);
       this.waiting.delete(reply.id);
       done?.(reply);
     }
+    // Not before: if one of them throws the rest are there next time.
+    this.taken = answers;
     if (Atomics.load(this.answered, 1) !== 0) this.failure ??= new Error('the translation worker has ended');
     if (this.failure) this.fail(this.failure);
   }
