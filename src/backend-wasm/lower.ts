@@ -74,6 +74,8 @@ export class Lowering implements BlockInProgress {
     const out: Expr[] = [];
     const end = this.sequence(0, out);
     if (end !== this.ops.length) throw new Error('IR structure: unexpected end or else');
+    // Instructions behind the last op, which do nothing: a store in front of them may have changed them.
+    while (this.nextMark < this.marks.length) out.push(...this.target.instruction(this.nextMark++));
     for (const local of this.taken) this.locals.release(local);
     return out;
   }

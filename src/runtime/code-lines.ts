@@ -48,9 +48,12 @@ export class CodeLines {
     this.add(pfn, decoded);
   }
 
-  /** Region number `region` was made from lines of the page. */
-  addRegion(pfn: number, region: number, lines: LineBits): void {
-    this.page(pfn).regions.set(region, lines);
+  /** Region number `region` was made from lines of the page, and perhaps of others of it before: a page may be mapped twice. */
+  addRegion(pfn: number, region: number, [low, high]: LineBits): void {
+    const { regions } = this.page(pfn);
+    const [lowBefore, highBefore] = regions.get(region) ?? [0, 0];
+    const lines = [low | lowBefore, high | highBefore] as const;
+    regions.set(region, lines);
     this.add(pfn, lines);
   }
 

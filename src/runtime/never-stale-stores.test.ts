@@ -208,6 +208,19 @@ const STORES: readonly StoreCase[] = [
     after: NEW,
   },
   {
+    name: 'the last instructions of a block, which do nothing and fall through',
+    code: [
+      // push esi; mov esi, 2; push ebx; fild dword [esp]; pop ebx; fistp dword [edx]
+      ...[0x56, 0xbe, 2, 0, 0, 0, ...MOV_EAX(OLD), 0x53, 0xdb, 0x04, 0x24, 0x5b, 0xdb, 0x1a],
+      // Four nops; loop: dec esi; jnz loop; pop esi
+      ...[...NOP, ...NOP, ...NOP, ...NOP, 0x4e, 0x75, 0xfd, 0x5e, ...RET],
+    ],
+    target: CODE + 18,
+    ebx: 0x40404040, // four times inc eax
+    during: OLD + 4,
+    after: OLD + 4,
+  },
+  {
     name: 'by setcc',
     code: [0x39, 0xdb, 0x0f, 0x94, 0x02, ...MOV_EAX(OLD), ...RET], // cmp ebx, ebx; sete [edx]
     target: CODE + 6,

@@ -54,8 +54,9 @@ export interface Region {
   readonly drop: () => void;
 }
 
-/** A table index that no region has. */
+/** A table index that no region has, and an entry's number that none has. */
 const NO_REGION = -1;
+const NO_ENTRY = -1;
 /** Room for the record of an entry. */
 const ENTRY_RECORD_BYTES = 16;
 
@@ -123,7 +124,8 @@ export class RegionCache {
     translation.map.forEach((row, i) => {
       const at = (map + i * L.ENTRY_MAP_ROW_BYTES) >> 2;
       this.memory.i32[at] = row ? row[0] : L.EMPTY_PLACE;
-      this.memory.i32[at + 1] = row ? row[1] : 0;
+      // A place that a guest jumps to may be the empty one: no entry is there.
+      this.memory.i32[at + 1] = row ? row[1] : NO_ENTRY;
       this.memory.i32[at + 2] = row ? pages.get(pageOf(row[0]))!.map : 0;
     });
     const behind = (map + translation.map.length * L.ENTRY_MAP_ROW_BYTES) >> 2;
