@@ -4,8 +4,8 @@
  * not lie in one page, or the page is not in the TLB, the first one's instruction is given up; where it cannot be, each
  * access goes its slow way.
  *
- * Nothing takes a translation away inside a block: the Host changes page tables between runs, pages become code between
- * blocks, and a slow path only fills the TLB.
+ * Nothing takes a translation away inside a block: page tables change and pages become code between blocks, and a slow path
+ * only fills the TLB.
  */
 import type { Block, Op, Value } from '../ir/ir.js';
 import { OPS } from '../ir/ops.js';

@@ -10,7 +10,7 @@ import { RegionTraffic } from './region-traffic.js';
 import type { RegionOrigin, Translation, TranslationRequest } from './translator.js';
 
 export interface RegionLimits {
-  /** Live regions. */
+  /** Live regions: at most MAX_REGIONS. */
   readonly regions: number;
   /** Wasm bytes of live regions. */
   readonly codeBytes: number;

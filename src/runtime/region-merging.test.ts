@@ -8,19 +8,29 @@ const MANY = 20_000;
 
 const counter = (guest: Guest, name: string): number => guest.engine.counters()[name] ?? 0;
 
-/** CODE calls FAR through a register: discovery cannot follow that. */
-function merged(): Guest {
+/** CODE calls FAR through a register: discovery cannot follow that. Two regions. */
+function apart(): Guest {
   const guest = new Guest('auto');
   guest.put(CODE, [...MOV_EAX(FAR), ...CALL_EAX, ...RET]);
   guest.put(FAR, [...MOV_EAX(OLD), ...RET]);
   expect(guest.heat()).toBe(OLD);
-  const live = counter(guest, 'regions live');
-  expect(live).toBeGreaterThan(1);
+  expect(counter(guest, 'regions live')).toBeGreaterThan(1);
+  return guest;
+}
+
+/** Calls so often that what should be merged is. */
+function callOften(guest: Guest): void {
   for (let i = 0; i < 4; i++) {
     expect(guest.call(MANY)).toBe(OLD);
     guest.translations.finish();
   }
   expect(guest.call(1)).toBe(OLD);
+}
+
+function merged(): Guest {
+  const guest = apart();
+  const live = counter(guest, 'regions live');
+  callOften(guest);
   expect(counter(guest, 'regions merged')).toBeGreaterThan(0);
   expect(counter(guest, 'regions live')).toBeLessThan(live);
   return guest;
@@ -42,4 +52,14 @@ test.each([
   guest.put(address, code);
   expect(guest.call(1)).toBe(NEW);
   expect(guest.call(MANY)).toBe(NEW);
+});
+
+test('regions are not merged while there is other work for the translator', () => {
+  const guest = apart();
+  guest.translations.idle = false;
+  callOften(guest);
+  expect(counter(guest, 'regions merged')).toBe(0);
+  guest.translations.idle = true;
+  callOften(guest);
+  expect(counter(guest, 'regions merged')).toBeGreaterThan(0);
 });

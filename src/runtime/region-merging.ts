@@ -4,6 +4,7 @@
  */
 import type { CodePageView } from './code-page.js';
 import type { Region } from './region-cache.js';
+import { MOST_MISSING } from './tiers.js';
 import type { RegionOrigin } from './translator.js';
 import { PAGE } from '../frontend-x86/limits.js';
 
@@ -68,7 +69,7 @@ export function merge(a: Region, b: Region, instructions: number): Merger | unde
   ];
   const leaders = both(a.origin.leaders, b.origin.leaders).sort((x, y) => x - y);
   const entries = both(a.origin.entries, b.origin.entries);
-  const missing = both(a.origin.missing ?? [], b.origin.missing ?? []);
+  const missing = both(a.origin.missing ?? [], b.origin.missing ?? []).slice(0, MOST_MISSING);
   const merged = [
     ...(a.origin.merged ?? []),
     { start: b.origin.start + shift, instructions },

@@ -14,7 +14,7 @@ interface Held {
 
 export class HeldTranslator implements TranslationService {
   readonly full = false;
-  readonly idle = true;
+  idle = true;
   /** What was asked for and not delivered. */
   readonly held: Held[] = [];
 
