@@ -45,6 +45,9 @@ export class CodeCache {
   private scratchEnd = L.SCRATCH_RECORDS;
   private readonly straddle = new Uint8Array(2 * MAX_INSTRUCTION);
   private readonly instructions: DecodedInstruction[] = [];
+  /** The page that is being dropped, and whether all are. */
+  private retiring: CodePage | undefined;
+  private flushing = false;
   /** Called when everything was forgotten: other blocks get the addresses of records that there were. */
   onFlush: () => void = () => undefined;
   /** Counters for statistics. */
@@ -183,18 +186,36 @@ export class CodeCache {
     return i32[(L.REGION_ENTRY_TABLE + entry * L.REGION_ENTRY_BYTES + 12) >> 2]! & L.REGION_NEED_MASK;
   }
 
-  /** The block at `offset` is no longer entered as a region of `owner`. */
-  leaveRegionAt(view: CodePageView, offset: number, owner: number): void {
+  /** The block at `offset` is no longer entered as a region of `owner`. Adds the records that are no more to `gone`. */
+  leaveRegionAt(view: CodePageView, offset: number, owner: number, gone: Set<number>): void {
     const page = view as CodePage;
     const patch = page.regions.get(offset);
     if (patch?.owner !== owner) return;
     page.regions.delete(offset);
+    gone.add(patch.record).add(patch.entry);
     const { data, i32 } = this.memory;
     // The place of the entry's number belonged to a field of the record: the block has to be decoded anew.
     if (patch.record !== 0) data.setUint16(patch.record + RECORD_HANDLER, patch.handler, true);
     if (patch.record !== 0) this.retireBlock(page, patch.record);
     data.setUint16(patch.entry + RECORD_HANDLER, HANDLER.resume, true);
     i32[(page.map >> 2) + offset] = 0;
+  }
+
+  /**
+   * Jumps of the page's blocks look anew where to go on instead of at records that are gone: these would send them to
+   * look every time. A page that is dropped has no jumps left.
+   */
+  unlink(view: CodePageView, gone: ReadonlySet<number>): void {
+    const { blocks } = view as CodePage;
+    if (view === this.retiring || this.flushing) return;
+    const { data } = this.memory;
+    for (let i = 0; i < blocks.length; i += 2) {
+      const first = blocks[i]!;
+      const handler = data.getUint16(first + RECORD_HANDLER, true);
+      // Entered as a region, or retired.
+      if (handler === HANDLER.region || handler === HANDLER.resume) continue;
+      this.records.unlink(first, blocks[i + 1]!, gone);
+    }
   }
 
   /** Whether `bytes` more bytes of records fit before everything has to be flushed. */
@@ -372,12 +393,14 @@ export class CodeCache {
 
   private retirePage(page: CodePage): void {
     page.drops++;
+    this.retiring = page;
     // Regions go first: they put back the handlers that tell the records' sizes.
     const listeners = [...page.onDrop];
     page.onDrop.clear();
     for (const dropped of listeners) dropped();
     for (let i = 0; i < page.blocks.length; i += 2) this.records.retire(page.blocks[i]!, page.blocks[i + 1]!);
     page.blocks = [];
+    this.retiring = undefined;
     this.memory.i32[L.CODE_CHANGED >> 2] = 1;
   }
 
@@ -385,12 +408,14 @@ export class CodeCache {
   flush(): void {
     const { u8 } = this.memory;
     this.counts.flushes++;
+    this.flushing = true;
     for (const page of this.pages.values()) {
       u8[L.PAGE_FLAGS + page.pfn]! &= ~L.PAGE_HAS_CODE;
       this.memory.data.setUint16(L.PAGE_CODE_MAPS + 2 * page.pfn, 0, true);
       this.lines.clear(page.pfn);
       this.retirePage(page);
     }
+    this.flushing = false;
     this.records.retire(L.SCRATCH_RECORDS, this.scratchEnd);
     this.scratchEnd = L.SCRATCH_RECORDS;
     u8.fill(0, L.CODE_MAPS, this.nextMap);

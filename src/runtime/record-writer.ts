@@ -44,10 +44,15 @@ function planField({ name, width, at }: RecordLayout['fields'][number]): FieldPl
   return { field: FIELD_NUMBERS[name as FieldName], at, byte: width === 1, relative };
 }
 
+/** Where the link of a place stands. */
+const linkOf = ({ at }: FieldPlan): number => at + 4;
+
 export class RecordWriter {
   private readonly plans: (FormPlan | undefined)[] = [];
   /** Bytes of a record, by its handler. */
   private readonly handlerBytes: number[] = [];
+  /** Where links stand in it, by its handler. */
+  private readonly handlerLinks: (readonly number[])[] = [];
   private readonly sequences: SequenceTable;
 
   constructor(
@@ -57,16 +62,22 @@ export class RecordWriter {
     this.handlerBytes[HANDLER.resume] = RESUME_BYTES;
     this.handlerBytes[HANDLER.cross] = CROSS_BYTES;
     this.handlerBytes[HANDLER.region] = REGION_RECORD_BYTES;
+    for (const special of Object.values(HANDLER)) this.handlerLinks[special] = [];
     const fieldsOf = new Map<RecordLayout, readonly FieldPlan[]>();
     for (const { id, handler, layout } of forms) {
       let fields = fieldsOf.get(layout);
       if (fields === undefined) fieldsOf.set(layout, (fields = layout.fields.map(planField)));
       this.handlerBytes[handler] = layout.bytes;
+      this.handlerLinks[handler] = fields.filter((f) => f.relative).map((f) => linkOf(f));
       this.plans[id] = { handler, bytes: layout.bytes, fields };
     }
     this.sequences = new SequenceTable(sequences);
     // The other records follow as such of their own.
-    for (const { forms, handler } of sequences) this.handlerBytes[handler] = this.plans[forms[0]!]!.bytes;
+    for (const { forms, handler } of sequences) {
+      const first = this.plans[forms[0]!]!;
+      this.handlerBytes[handler] = first.bytes;
+      this.handlerLinks[handler] = this.handlerLinks[first.handler]!;
+    }
     this.writeSlowHandlers(forms, sequences);
   }
 
@@ -137,7 +148,7 @@ export class RecordWriter {
       if (f.byte) u8[at + f.at] = value;
       else if (f.relative) {
         i32[(at + f.at) >> 2] = value + offset;
-        i32[(at + f.at + 4) >> 2] = 0;
+        i32[(at + linkOf(f)) >> 2] = 0;
       } else i32[(at + f.at) >> 2] = value;
     }
     return at + plan.bytes;
@@ -150,6 +161,17 @@ export class RecordWriter {
       const bytes = this.handlerBytes[data.getUint16(at, true)]!;
       data.setUint16(at, HANDLER.resume, true);
       at += bytes;
+    }
+  }
+
+  /** Takes the links to some records out of others, which have not been retired. */
+  unlink(first: number, end: number, gone: ReadonlySet<number>): void {
+    const { data, i32 } = this.memory;
+    for (let at = first; at < end;) {
+      const handler = data.getUint16(at, true);
+      for (const link of this.handlerLinks[handler]!)
+        if (gone.has(i32[(at + link) >> 2]!)) i32[(at + link) >> 2] = 0;
+      at += this.handlerBytes[handler]!;
     }
   }
 }

@@ -208,7 +208,9 @@ export class RegionCache {
       page.onDrop.delete(region.drop);
       this.code.unmarkLines(page, region.slot);
     }
-    for (const { page, offset } of region.entries) this.code.leaveRegionAt(page, offset, region.slot);
+    const gone = new Set<number>();
+    for (const { page, offset } of region.entries) this.code.leaveRegionAt(page, offset, region.slot, gone);
+    for (const page of new Set(region.entries.map((entry) => entry.page))) this.code.unlink(page, gone);
     // What still named it would trap, or find no entry.
     this.fill(region.rows, NO_REGION);
     this.fill(region.map, L.EMPTY_PLACE);

@@ -4,7 +4,20 @@ import { HANDLER, RECORD_ENTRY } from '../backend-wasm/record.js';
 import type { CodePageView } from './code-page.js';
 import type { InterpreterEngine } from './interpreter-engine.js';
 import type { Region } from './region-cache.js';
-import { CALL, CODE, Guest, MOV_EAX, NEW, OLD, PAGE, RET, STORE } from './testing/code-guest.js';
+import {
+  CALL,
+  CODE,
+  Guest,
+  JMP,
+  JZ,
+  MOV_EAX,
+  NEW,
+  NOP,
+  OLD,
+  PAGE,
+  RET,
+  STORE,
+} from './testing/code-guest.js';
 
 const FAR = CODE + 3 * PAGE;
 
@@ -16,7 +29,7 @@ interface Insides {
     readonly table: WebAssembly.Table;
     readonly live: { clear(): void };
   };
-  readonly code: { pages: Map<number, CodePageView & { regions: Map<number, unknown> }> };
+  readonly code: { pages: Map<number, CodePageView & { blocks: number[]; regions: Map<number, unknown> }> };
 }
 
 const insidesOf = (guest: Guest): Insides => guest.engine as unknown as Insides;
@@ -99,4 +112,34 @@ test('lines that only a region was made from are code no more when it goes', () 
   insides.regions.live.clear();
   expect([...lines(insides, CODE)]).toEqual([0b00001, 0]);
   expect(guest.heat()).toBe(OLD);
+});
+
+test('jumps in the pages of a region that went do not go to its records any more', () => {
+  const guest = new Guest('auto');
+  const { memory, regions, code } = insidesOf(guest);
+  // CODE: test edx, edx; jz over; jmp loop; over: nop; jmp loop. Only the second way is warm when the region is made.
+  const loop = CODE + 0x40;
+  const [hot, cold] = [JMP(CODE + 4, loop), JMP(CODE + 10, loop)];
+  guest.put(CODE, [0x85, 0xd2, ...JZ(6), ...hot, ...NOP, ...cold]);
+  // mov eax, 20; loop: dec eax; jnz loop; ret
+  guest.put(loop, [...MOV_EAX(20), 0x48, 0x75, 0xfd, ...RET]);
+  guest.heat(1);
+  guest.call(3, 0);
+  const patches = [...code.pages.get(CODE >>> 12)!.regions.values()] as { record: number; entry: number }[];
+  const gone = new Set(
+    patches.flatMap(({ record, entry }) => [record, entry]).filter((record) => record !== 0),
+  );
+  // Of blocks that are entered as such: nobody follows the others' links.
+  const links = (): number[] =>
+    [...code.pages.values()].flatMap(({ blocks }) =>
+      blocks.flatMap((first, i) => {
+        const handler = memory.data.getUint16(first, true);
+        if (i % 2 === 1 || handler === HANDLER.region || handler === HANDLER.resume) return [];
+        return [...memory.i32.subarray(first >> 2, blocks[i + 1]! >> 2)].filter((value) => gone.has(value));
+      }),
+    );
+  expect(links().length).toBeGreaterThan(0);
+  regions.live.clear();
+  expect(links()).toEqual([]);
+  expect(guest.call(3, 0)).toBe(0);
 });
