@@ -47,21 +47,31 @@ export class BlockHeat {
   isWarm(page: CodePageView, offset: number, entries: number, wasWarm: (record: number) => boolean): boolean {
     const record = this.recordAt(page, offset);
     if (record === 0) return false;
-    if (wasWarm(record)) return true;
+    return wasWarm(record) || this.wasEntered(record, page, entries);
+  }
+
+  private wasEntered(record: number, page: CodePageView, entries: number): boolean {
     const left = this.left(record);
     const heat = this.of(page);
     // Region records count down from far above.
     return left > heat || left <= heat - entries;
   }
 
-  /** Page offsets of the blocks that are warm as in `isWarm`, hottest first. */
-  warmBlocks(page: CodePageView, entries: number, wasWarm: (record: number) => boolean): number[] {
+  /**
+   * Page offsets of the blocks that are warm, hottest first: those of which `isRecent` says so, by their first record,
+   * or, if it knows nothing of them, that were entered at least `entries` times.
+   */
+  warmBlocks(
+    page: CodePageView,
+    entries: number,
+    isRecent: (record: number) => boolean | undefined,
+  ): number[] {
     const { i32 } = this.memory;
     const found: { offset: number; left: number }[] = [];
     const map = page.map >> 2;
     for (let offset = 0; offset < PAGE; offset++) {
       const record = i32[map + offset]!;
-      if (record !== 0 && this.isWarm(page, offset, entries, wasWarm))
+      if (record !== 0 && (isRecent(record) ?? this.wasEntered(record, page, entries)))
         found.push({ offset, left: this.left(record) });
     }
     return found.sort((a, b) => a.left - b.left).map((f) => f.offset);

@@ -175,14 +175,21 @@ export class CodeCache {
   }
 
   isRegion(record: number): boolean {
-    return this.memory.data.getUint16(record + RECORD_HANDLER, true) === HANDLER.region;
+    return this.regionEntryOf(record) !== undefined;
+  }
+
+  /** Number of the region entry that a record enters; undefined if it is not a region's. */
+  regionEntryOf(record: number): number | undefined {
+    const { data } = this.memory;
+    if (data.getUint16(record + RECORD_HANDLER, true) !== HANDLER.region) return undefined;
+    return data.getUint16(record + RECORD_ENTRY, true);
   }
 
   /** Instructions that have to be affordable to start at a block's first record. */
   needOf(record: number): number {
-    const { data, i32, u8 } = this.memory;
-    if (!this.isRegion(record)) return u8[record + RECORD_LEFT]!;
-    const entry = data.getUint16(record + RECORD_ENTRY, true);
+    const { i32, u8 } = this.memory;
+    const entry = this.regionEntryOf(record);
+    if (entry === undefined) return u8[record + RECORD_LEFT]!;
     return i32[(L.REGION_ENTRY_TABLE + entry * L.REGION_ENTRY_BYTES + 12) >> 2]! & L.REGION_NEED_MASK;
   }
 

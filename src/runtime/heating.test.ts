@@ -40,6 +40,19 @@ test('a block that is forgotten starts anew, others do not', () => {
   expect(heating.note(BLOCK + 64, 14 * MILLION, STEP)).toBe('hot');
 });
 
+test('recent is what took a step, or got into a region, not long ago', () => {
+  const heating = new Heating();
+  expect(heating.isRecent(BLOCK, 0)).toBeUndefined();
+  heating.note(BLOCK, MILLION, STEP);
+  expect(heating.isRecent(BLOCK, 400 * MILLION)).toBe(true);
+  expect(heating.isRecent(BLOCK, 600 * MILLION)).toBe(false);
+  heating.include(BLOCK, 600 * MILLION);
+  expect(heating.isRecent(BLOCK, 600 * MILLION)).toBe(true);
+  // That is no step.
+  heating.note(BLOCK, 600 * MILLION, STEP);
+  expect(heating.note(BLOCK, 600 * MILLION, STEP)).toBe('cold');
+});
+
 test('entries are counted over all steps, in whatever time', () => {
   const heating = new Heating();
   expect(heating.enteredOf(BLOCK)).toBe(0);

@@ -10,6 +10,8 @@ export const STEP = 2000;
 const HOT = { steps: 15, within: 20_000_000 } as const;
 /** And these make it warm. */
 const WARM = { steps: 3, within: 200_000_000 } as const;
+/** After so many guest instructions it is something else that runs: what was warm before may no longer be. */
+export const RECENT = 500_000_000;
 /** Blocks that are remembered. */
 const MOST_BLOCKS = 100_000;
 
@@ -38,19 +40,26 @@ interface History {
   hotSteps: number;
   warmFrom: number;
   warmSteps: number;
+  /** Instruction count when it last took a step, or got into a region. */
+  seen: number;
 }
 
 export class Heating {
   private readonly blocks = new Map<number, History>();
 
+  private historyOf(record: number, now: number): History {
+    const known = this.blocks.get(record);
+    if (known) return known;
+    if (this.blocks.size >= MOST_BLOCKS) this.blocks.clear();
+    const block = { entered: 0, hotFrom: now, hotSteps: 0, warmFrom: now, warmSteps: 0, seen: now };
+    this.blocks.set(record, block);
+    return block;
+  }
+
   /** The block with this first record came to the end of a step of so many entries, after `now` guest instructions. */
   note(record: number, now: number, step: number): Heat {
-    let block = this.blocks.get(record);
-    if (block === undefined) {
-      if (this.blocks.size >= MOST_BLOCKS) this.blocks.clear();
-      block = { entered: 0, hotFrom: now, hotSteps: 0, warmFrom: now, warmSteps: 0 };
-      this.blocks.set(record, block);
-    }
+    const block = this.historyOf(record, now);
+    block.seen = now;
     if (now - block.hotFrom > HOT.within) {
       block.hotFrom = now;
       block.hotSteps = 0;
@@ -66,7 +75,18 @@ export class Heating {
     return block.warmSteps >= WARM.steps ? 'warm' : 'cold';
   }
 
-  /** Whether the block has come to the end of a step. */
+  /** The block is going to be part of a region, where nobody counts its entries. */
+  include(record: number, now: number): void {
+    this.historyOf(record, now).seen = now;
+  }
+
+  /** Whether the block took a step, or got into a region, not long ago; undefined if it never did. */
+  isRecent(record: number, now: number): boolean | undefined {
+    const block = this.blocks.get(record);
+    return block && now - block.seen < RECENT;
+  }
+
+  /** Whether the block has come to the end of a step, or got into a region. */
   has(record: number): boolean {
     return this.blocks.has(record);
   }

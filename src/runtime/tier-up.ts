@@ -12,7 +12,7 @@ import { sameLines } from './code-lines.js';
 import type { CodePageView } from './code-page.js';
 import { CODE_BASE } from './cpu.js';
 import type { Engine } from './engine.js';
-import { Heating, heatThresholds, type HeatThreshold } from './heating.js';
+import { Heating, heatThresholds, type HeatThreshold, RECENT } from './heating.js';
 import type { MachineMemory } from './machine-memory.js';
 import type { GuestMmu } from './mmu.js';
 import { PunctualTranslator } from './punctual-translator.js';
@@ -130,6 +130,7 @@ export class TierUp {
     const from = performance.now();
     const known = new Map([[0, first]]);
     const warm = this.heat >> 3;
+    const now = this.engine.instructions;
     const wasWarm = (block: number): boolean => this.heating?.has(block) ?? false;
     /** Whether code is worth including; its page then belongs to the region. */
     const include = (delta: number, page: CodePageView, offset: number): boolean => {
@@ -151,7 +152,8 @@ export class TierUp {
           }
         );
       },
-      warm: this.code.heat.warmBlocks(first, warm, wasWarm),
+      // Of what direct jumps do not lead to only what runs these days: a page has code of many programs and times.
+      warm: this.code.heat.warmBlocks(first, warm, (block) => this.isRecent(block, now)),
       maxInstructions: REGION_INSTRUCTIONS[this.tiers],
     });
     const eip = memory.i32[L.PAGE_BASE >> 2]! + start;
@@ -163,7 +165,7 @@ export class TierUp {
       linear,
       start,
       ...worth,
-      instructions: this.engine.instructions,
+      instructions: now,
     };
     this.translations++;
     this.translationMilliseconds += performance.now() - from;
@@ -183,6 +185,15 @@ export class TierUp {
     const entered = heating.enteredOf(record);
     heating.forget(record);
     return { heat, entered };
+  }
+
+  /** Whether a block was warm, or translated, not long ago; undefined if it is not known to have been either. */
+  private isRecent(record: number, now: number): boolean | undefined {
+    if (this.heating === undefined) return undefined;
+    const entry = this.code.regionEntryOf(record);
+    if (entry === undefined) return this.heating.isRecent(record, now);
+    const region = this.regions.ofEntry(entry);
+    return region !== undefined && now - region.origin.instructions < RECENT;
   }
 
   /** How far the block with this first record is, if a step takes so many entries; for reports. */
@@ -255,7 +266,10 @@ export class TierUp {
       record,
       ...origin.leaders.map((p) => this.code.heat.recordAt(pages.get(pageOf(p))!, p & 0xfff)),
     ]);
-    for (const r of records) underTranslation.set(r, (underTranslation.get(r) ?? 0) + 1);
+    for (const r of records) {
+      underTranslation.set(r, (underTranslation.get(r) ?? 0) + 1);
+      this.heating?.include(r, origin.instructions);
+    }
     const first = pages.get(0)!;
     this.request(origin, pages, () => {
       for (const r of records) {

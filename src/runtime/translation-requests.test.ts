@@ -1,5 +1,5 @@
 /** What engines ask their translator for. */
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { HeldTranslator } from './testing/held-translator.js';
 import { STEP } from './heating.js';
 import { InterpreterEngine } from './interpreter-engine.js';
@@ -9,6 +9,7 @@ import { regionName } from './translator-bug.js';
 /** Blocks that jump one to the next, the last of which returns. */
 const BLOCKS = 6;
 const APART = 32;
+const JMP_EBX = [0xff, 0xe3];
 
 test('while a region is translated none of its blocks is asked for again', () => {
   const guest = new Guest('auto');
@@ -37,7 +38,6 @@ function flush({ engine }: Guest): void {
 }
 
 test('a block in two regions is not asked for again when the first of them is there', () => {
-  const JMP_EBX = [0xff, 0xe3];
   const [A, B, BOTH] = [CODE + PAGE, CODE + 2 * PAGE, CODE + 3 * PAGE];
   const guest = new Guest('auto');
   guest.put(CODE, JMP_EBX);
@@ -83,6 +83,32 @@ test('records are no warmer for those that stood there before all went', () => {
   expect(asked(guest)).toEqual([]);
   step();
   expect(asked(guest)).not.toEqual([]);
+});
+
+describe.each([
+  ['translated', true],
+  ['being translated', false],
+])('what is %s of the same page', (_, delivered) => {
+  test.each([
+    ['goes with a block if it became warm not long ago', 0, [0, APART]],
+    ['does not if that was in other times', 1e9, [APART]],
+  ])('%s', (_, pause, leaders) => {
+    const [A, B] = [CODE + PAGE, CODE + PAGE + APART];
+    const guest = new Guest('auto', { heat: undefined });
+    // Earlier nothing is asked for.
+    guest.engine.instructions = 1e8;
+    guest.put(CODE, JMP_EBX);
+    guest.put(A, RET);
+    guest.put(B, RET);
+    const [nameOfA, nameOfB] = [A, B].map((eip) => regionName(eip, undefined));
+    guest.call(4 * STEP, DATA, A);
+    expect(asked(guest)).toContain(nameOfA);
+    if (delivered) guest.translations.finish();
+    guest.engine.instructions += pause;
+    guest.call(4 * STEP, DATA, B);
+    const held = guest.translations.held.find(({ request }) => request.name === nameOfB);
+    expect(held?.request.leaders).toEqual(leaders);
+  });
 });
 
 test('the interpreter asks for nothing, however often a block runs', () => {
