@@ -42,7 +42,7 @@ export class BlockHeat {
 
   /**
    * Whether a block of the page starts at the offset and was entered at least `entries` times. `wasWarm` knows blocks,
-   * by their first record, that count anew.
+   * by their first record, that count anew, or not at all because they are part of a region.
    */
   isWarm(page: CodePageView, offset: number, entries: number, wasWarm: (record: number) => boolean): boolean {
     const record = this.recordAt(page, offset);

@@ -40,7 +40,7 @@ test('a block that is forgotten starts anew, others do not', () => {
   expect(heating.note(BLOCK + 64, 14 * MILLION, STEP)).toBe('hot');
 });
 
-test('recent is what took a step, or got into a region, not long ago', () => {
+test('recent is what took a step, or was asked for, not long ago', () => {
   const heating = new Heating();
   expect(heating.isRecent(BLOCK, 0)).toBeUndefined();
   heating.note(BLOCK, MILLION, STEP);

@@ -40,7 +40,7 @@ interface History {
   hotSteps: number;
   warmFrom: number;
   warmSteps: number;
-  /** Instruction count when it last took a step, or got into a region. */
+  /** Instruction count when it last took a step, or was asked for as part of a region. */
   seen: number;
 }
 
@@ -75,18 +75,18 @@ export class Heating {
     return block.warmSteps >= WARM.steps ? 'warm' : 'cold';
   }
 
-  /** The block is going to be part of a region, where nobody counts its entries. */
+  /** The block is asked for as part of a region, inside of which nobody counts its entries. */
   include(record: number, now: number): void {
     this.historyOf(record, now).seen = now;
   }
 
-  /** Whether the block took a step, or got into a region, not long ago; undefined if it never did. */
+  /** Whether the block took a step, or was asked for, not long ago; undefined if it never did. */
   isRecent(record: number, now: number): boolean | undefined {
     const block = this.blocks.get(record);
     return block && now - block.seen < RECENT;
   }
 
-  /** Whether the block has come to the end of a step, or got into a region. */
+  /** Whether the block has come to the end of a step, or was asked for. */
   has(record: number): boolean {
     return this.blocks.has(record);
   }

@@ -1,4 +1,6 @@
 /** Regions that often hand over to each other become one, which goes as a whole when one of their pages changes. */
+import { InterpreterEngine } from './interpreter-engine.js';
+import { lastAskedFor } from './region-merging.js';
 import { CODE, Guest, MOV_EAX, NEW, OLD, PAGE, RET } from './testing/code-guest.js';
 
 const FAR = CODE + 3 * PAGE;
@@ -42,6 +44,17 @@ test('a merged region is not left for the other part', () => {
   guest.call(MANY);
   // Once per call and once per return, before.
   expect(counter(guest, 'transitions from region to region') - before).toBeLessThan(MANY / 10);
+});
+
+test('it is as new as the merging', () => {
+  const guest = apart();
+  const { engine } = guest;
+  if (!(engine instanceof InterpreterEngine)) throw new TypeError('an engine without regions');
+  guest.engine.instructions += 1e9;
+  callOften(guest);
+  const ages = [...engine.regions.regions()].map(({ origin }) => engine.instructions - lastAskedFor(origin));
+  expect(counter(guest, 'regions merged')).toBeGreaterThan(0);
+  expect(Math.min(...ages)).toBeLessThan(1e8);
 });
 
 test.each([

@@ -81,3 +81,8 @@ export function merge(a: Region, b: Region, instructions: number): Merger | unde
     pages,
   };
 }
+
+/** Instruction count when a region was last asked for, alone, with others or anew. */
+export function lastAskedFor({ instructions, merged = [], missedAt = 0 }: RegionOrigin): number {
+  return Math.max(instructions, missedAt, ...merged.map((part) => part.instructions));
+}

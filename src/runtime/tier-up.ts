@@ -18,7 +18,7 @@ import type { GuestMmu } from './mmu.js';
 import { PunctualTranslator } from './punctual-translator.js';
 import { Refusals } from './refusals.js';
 import { type Region, type RegionCache, requestFor } from './region-cache.js';
-import { merge, PairSamples } from './region-merging.js';
+import { lastAskedFor, merge, PairSamples } from './region-merging.js';
 import {
   FIRST_REQUEST,
   HEAT,
@@ -152,7 +152,7 @@ export class TierUp {
           }
         );
       },
-      // Of what direct jumps do not lead to only what runs these days: a page has code of many programs and times.
+      // Of what direct jumps do not lead to not what is known to be of old: a page has code of many programs and times.
       warm: this.code.heat.warmBlocks(first, warm, (block) => this.isRecent(block, now)),
       maxInstructions: REGION_INSTRUCTIONS[this.tiers],
     });
@@ -187,13 +187,14 @@ export class TierUp {
     return { heat, entered };
   }
 
-  /** Whether a block was warm, or translated, not long ago; undefined if it is not known to have been either. */
+  /** Whether a block took a step, or was asked for, not long ago; undefined if it is not known to have done either. */
   private isRecent(record: number, now: number): boolean | undefined {
     if (this.heating === undefined) return undefined;
+    const isRecent = this.heating.isRecent(record, now);
     const entry = this.code.regionEntryOf(record);
-    if (entry === undefined) return this.heating.isRecent(record, now);
+    if (entry === undefined || isRecent) return isRecent;
     const region = this.regions.ofEntry(entry);
-    return region !== undefined && now - region.origin.instructions < RECENT;
+    return region !== undefined && now - lastAskedFor(region.origin) < RECENT;
   }
 
   /** How far the block with this first record is, if a step takes so many entries; for reports. */

@@ -111,6 +111,24 @@ describe.each([
   });
 });
 
+test('what a newer region has asked for as well is not of other times', () => {
+  const [A, B, C] = [CODE + PAGE, CODE + PAGE + APART, CODE + 2 * PAGE];
+  const guest = new Guest('auto', { heat: undefined });
+  guest.engine.instructions = 1e8;
+  guest.put(CODE, JMP_EBX);
+  guest.put(A, RET);
+  guest.put(B, RET);
+  guest.put(C, JMP(C, A));
+  guest.call(4 * STEP, DATA, A);
+  guest.translations.finish();
+  guest.engine.instructions += 1e9;
+  guest.call(4 * STEP, DATA, C);
+  guest.translations.finish();
+  guest.call(4 * STEP, DATA, B);
+  const held = guest.translations.held.find(({ request }) => request.name === regionName(B, undefined));
+  expect(held?.request.leaders).toEqual([0, APART]);
+});
+
 test('the interpreter asks for nothing, however often a block runs', () => {
   const translator = new HeldTranslator();
   const guest = new Guest('interp', { heat: 50, translator });
