@@ -3,7 +3,7 @@ import { expect, test } from '@jest/globals';
 import { fileURLToPath } from 'node:url';
 import { InterpreterEngine } from '../runtime/interpreter-engine.js';
 import { CODE, DATA, Guest, MOV_EAX, NEW, OLD, PAGE, RET } from '../runtime/testing/code-guest.js';
-import { FIRST_REQUEST } from '../runtime/tiers.js';
+import { beginOfTranslation } from '../runtime/tiers.js';
 import { explain } from './explain.js';
 import { Machine } from './machine.js';
 
@@ -73,7 +73,7 @@ test('a guest that has not run for long enough', async () => {
     return explain(engine, machine.eip, true);
   };
   expect(await said(false)).toContain(
-    `not run for long enough: before ${FIRST_REQUEST} instructions nothing is translated`,
+    `not run for long enough: before ${beginOfTranslation().firstRequest} instructions nothing is translated`,
   );
   expect(await said(true)).not.toContain('long enough');
 });

@@ -3,6 +3,7 @@
  * vmlinux inside; on request, or for other compressions, the guest's own decompressor does it.
  */
 import { constants, gunzipSync } from 'node:zlib';
+import { type Compression, compressionAt, findGzip } from './compression.js';
 import { UserError, hex } from './errors.js';
 import { endOf, isElf, loadElf, mebibytes, type KernelImage } from './load-elf.js';
 
@@ -30,15 +31,6 @@ const PROTECTED_MODE_ADDRESS = 0x100000;
 const LOWEST_PROTOCOL = 0x207;
 /** The largest vmlinux we unpack: more than any 32-bit kernel can have mapped. */
 const MOST_UNPACKED_BYTES = 0x2000_0000;
-
-const COMPRESSIONS: readonly { name: string; magic: readonly number[] }[] = [
-  { name: 'gzip', magic: [0x1f, 0x8b, 0x08] },
-  { name: 'bzip2', magic: [0x42, 0x5a, 0x68] },
-  { name: 'lzma', magic: [0x5d, 0x00, 0x00] },
-  { name: 'xz', magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a] },
-  { name: 'lzo', magic: [0x89, 0x4c, 0x5a, 0x4f] },
-  { name: 'lz4', magic: [0x02, 0x21, 0x4c, 0x18] },
-];
 
 /** True if the file has a Linux setup header. */
 export function isBzImage(file: Uint8Array): boolean {
@@ -106,6 +98,7 @@ export function loadBzImage(file: Uint8Array, name: string, ramBytes: number, un
   return {
     format: 'bzImage',
     note: `${found?.compression ?? 'unknown'} payload, to be unpacked by the guest`,
+    gzipBytes: found?.compression === 'gzip' ? found.bytes.length : 0,
     segments,
     entry: start,
     end: Math.max(endOf(segments), unpackedEnd(view, version, name, ramBytes)),
@@ -127,12 +120,8 @@ function unpackedEnd(view: DataView, version: number, name: string, ramBytes: nu
 }
 
 interface Payload {
-  compression: string;
+  compression: Compression;
   bytes: Uint8Array;
-}
-
-function compressionAt(bytes: Uint8Array, offset: number): string | undefined {
-  return COMPRESSIONS.find(({ magic }) => magic.every((byte, i) => bytes[offset + i] === byte))?.name;
 }
 
 /** The compressed kernel: where the header says (protocol 2.08), else by its gzip magic. */
@@ -146,9 +135,7 @@ function findPayload(view: DataView, version: number, code: Uint8Array): Payload
       return compression ? { compression, bytes: code.subarray(offset, offset + length) } : undefined;
     }
   }
-  const gzip = Buffer.from(COMPRESSIONS[0]!.magic);
-  const haystack = Buffer.from(code.buffer, code.byteOffset, code.byteLength);
-  const offset = haystack.indexOf(gzip);
+  const offset = findGzip(code);
   return offset < 0 ? undefined : { compression: 'gzip', bytes: code.subarray(offset) };
 }
 

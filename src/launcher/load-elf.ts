@@ -16,6 +16,8 @@ export interface KernelImage {
   format: 'ELF' | 'bzImage';
   /** How it was unpacked, for `--verbose`. */
   note: string;
+  /** Bytes of gzip data that it begins with unpacking. */
+  gzipBytes: number;
   segments: Segment[];
   /** Guest-physical address of the first instruction. */
   entry: number;
@@ -112,7 +114,7 @@ export function loadElf(file: Uint8Array, name: string, ramBytes: number): Kerne
   if (start === undefined) {
     throw new UserError(`Kernel ${name} cannot be loaded: its entry ${hex(entry)} is outside what it loads.`);
   }
-  return { format: 'ELF', note: '', segments, entry: start, end: endOf(segments) };
+  return { format: 'ELF', note: '', gzipBytes: 0, segments, entry: start, end: endOf(segments) };
 }
 
 /** Linux gives e_entry as a physical address; others link it as a virtual one. */

@@ -1,5 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
+import { bootInstructions } from './boot-length.js';
 import { UserError } from './errors.js';
 import { loadKernel } from './load-kernel.js';
 
@@ -93,6 +94,16 @@ describe('kernels that load', () => {
     expect(image.entry).toBe(0x100000);
     expect(image.segments[0]!.bytes).toEqual(file.subarray(1024));
     expect(image.end).toBe(0x1800000);
+  });
+
+  test('what the guest is to unpack by itself is told apart from what it need not', () => {
+    const payload = zip(linux());
+    expect(load(bzImage(payload), 'guest').gzipBytes).toBe(payload.length);
+    expect(load(bzImage(payload)).gzipBytes).toBe(0);
+    const initrd = zip(new Uint8Array(5000));
+    const boots = (initrd?: Uint8Array): number => bootInstructions(load(bzImage(payload)), initrd);
+    expect(boots(initrd)).toBeGreaterThan(boots());
+    expect(boots(new Uint8Array(5000))).toBe(boots());
   });
 
   test('payloads we cannot unpack are left to the guest', () => {

@@ -5,6 +5,7 @@ import { Host } from '../lguest/core.js';
 import { GuestDeath } from '../lguest/death.js';
 import { createEngine, type EngineOptions } from '../runtime/create-engine.js';
 import type { Engine } from '../runtime/engine.js';
+import { bootInstructions } from './boot-length.js';
 import { bootParameters } from './boot-params.js';
 import { DeviceBus, type BusLayout } from './device-bus.js';
 import { DescriptorError, DeviceError, UserError, hex } from './errors.js';
@@ -50,7 +51,12 @@ export interface PoweredMachine {
 export function powerOn(options: PowerOnOptions): PoweredMachine {
   const { load, layout, clock, onEarlyConsole, log } = options;
   const plan = planBoot(load);
-  const engine = makeEngine({ ...options.engine, ramBytes: load.ramBytes, devicePages: layout.pages });
+  const engine = makeEngine({
+    ...options.engine,
+    ramBytes: load.ramBytes,
+    devicePages: layout.pages,
+    bootInstructions: bootInstructions(load.kernel, load.initrd?.bytes),
+  });
   const { memory } = engine;
   let bus: DeviceBus | undefined;
   const host = new Host({

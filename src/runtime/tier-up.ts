@@ -20,14 +20,13 @@ import { Refusals } from './refusals.js';
 import { type Region, type RegionCache, requestFor } from './region-cache.js';
 import { lastAskedFor, merge, PairSamples } from './region-merging.js';
 import {
-  FIRST_REQUEST,
+  beginOfTranslation,
   HEAT,
   MOST_MISSING,
   REGION_INSTRUCTIONS,
   REGION_PAGES,
   type TierOptions,
   type Tiers,
-  WORKER_START,
 } from './tiers.js';
 import { errorFacts, regionName, TranslatorBug } from './translator-bug.js';
 import type { RegionOrigin, Translation, TranslationRequest } from './translator.js';
@@ -84,8 +83,9 @@ export class TierUp {
     this.heat = options.heat ?? HEAT[tiers];
     this.code.heat.threshold = this.heat;
     // Where runs have to be the same again nobody's time counts.
-    this.firstRequest = options.punctual || tiers !== 'auto' ? 0 : FIRST_REQUEST;
-    this.workerStart = options.punctual ? 0 : WORKER_START;
+    const begin = beginOfTranslation(options.bootInstructions);
+    this.firstRequest = options.punctual || tiers !== 'auto' ? 0 : begin.firstRequest;
+    this.workerStart = options.punctual ? 0 : begin.workerStart;
     if (tiers === 'auto' && options.heat === undefined) this.heating = new Heating();
     const translator = options.translator ?? SHARED_TRANSLATOR;
     this.background = options.punctual

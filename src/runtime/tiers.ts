@@ -9,13 +9,26 @@ export type Tiers = 'interp' | 'jit' | 'auto';
 
 /** Entries of a block before it is looked at: with `auto` a step (see `heating.ts`), else it is translated then. */
 export const HEAT: Readonly<Record<Tiers, number>> = { interp: 0x7fffffff, jit: 1, auto: STEP };
+/** Guest instructions in which a kernel boots that the host has unpacked, and that unpacks nothing. */
+export const BOOT_INSTRUCTIONS = 24_000_000;
 /**
- * Guest instructions before `auto` starts its worker, and before it asks it for anything. By the first a kernel that the host
- * has unpacked has booted, which anything else that runs would delay: V8 is still compiling the interpreter and the Host.
- * By the second the worker has been loaded, or nearly.
+ * A guest that takes more than this to boot gains by translations while it does: it starts the worker when others do. One
+ * that takes less has booted before the first comes.
  */
-export const WORKER_START = 30_000_000;
-export const FIRST_REQUEST = 60_000_000;
+const LONGEST_BOOT = 100_000_000;
+/**
+ * Guest instructions after its boot before `auto` starts its worker, and before it asks it for anything. What runs beside a
+ * boot delays it: V8 is still compiling the interpreter and the Host. By the second the worker has been loaded, or nearly.
+ */
+const WORKER_START = 6_000_000;
+const FIRST_REQUEST = 36_000_000;
+
+/** When `auto` begins, in guest instructions since power-on. `boot`: about how many the guest takes to boot. */
+export function beginOfTranslation(boot = BOOT_INSTRUCTIONS): { workerStart: number; firstRequest: number } {
+  const from = boot > LONGEST_BOOT ? BOOT_INSTRUCTIONS : boot;
+  return { workerStart: from + WORKER_START, firstRequest: from + FIRST_REQUEST };
+}
+
 /** Most instructions of a region that are told to call for what they miss. */
 export const MOST_MISSING = 64;
 /**
@@ -35,6 +48,8 @@ export interface TierOptions {
   readonly watchRegions?: boolean;
   /** Entries of a block before it is translated, whatever time they take: 1 .. 2^31 - 1. Default as `Tiers` and `HEAT` say. */
   readonly heat?: number;
+  /** About how many instructions the guest takes to boot; see `beginOfTranslation`. Default `BOOT_INSTRUCTIONS`. */
+  readonly bootInstructions?: number | undefined;
   /** Installs translations at repeatable instruction counts; see `PunctualTranslator`. Default false. */
   readonly punctual?: boolean;
   /** Default `REGION_LIMITS`. */
