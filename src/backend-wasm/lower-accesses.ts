@@ -5,7 +5,7 @@
 import { EXIT_REASON } from '../frontend-x86/cpu-state.js';
 import type { Op, Value } from '../ir/ir.js';
 import type { Type } from '../ir/ops.js';
-import type { AccessGroup, GroupMember } from './access-groups.js';
+import { type AccessGroup, addressOf, type GroupMember, onlyPage } from './access-groups.js';
 import type { Emitter, Expr } from './binaryen.js';
 import { SLOW_PATH, TLB_ENTRIES } from './memory-layout.js';
 import type { Target } from './target.js';
@@ -13,6 +13,7 @@ import { widthOf } from './width.js';
 
 /** The block that the accesses stand in, as it is being lowered. */
 export interface BlockInProgress {
+  readonly ops: readonly Op[];
   /** A local for a temporary. */
   take(type: Type): number;
   /** The value of an op as an expression. */
@@ -66,9 +67,14 @@ export class AccessLowering {
     return e.if(e.load(32, e.i32(0), EXIT_REASON), this.target.fault());
   }
 
-  /** `tag == page of the access's last byte`: hits only if the access stays inside the page. */
-  private tlbMiss(address: number, entry: number, tagOffset: number, bytes: number): Expr {
+  /**
+   * `tag != page of the access's last byte`: hits only if the access stays inside the page. `page`: the only one it can lie
+   * in, if that is known. Its entry is looked up before there is an address, for which the access then waits the less.
+   */
+  private tlbMiss(address: number, entry: number, tagOffset: number, bytes: number, page?: number): Expr {
     const { e } = this;
+    if (page !== undefined)
+      return e.ne(e.load(32, e.teeLocal(entry, this.tlbEntry(e.i32(page)), 'i32'), tagOffset), e.i32(page));
     const get = (): Expr => e.getLocal(address, 'i32');
     const last = bytes === 1 ? get() : e.add(get(), e.i32(bytes - 1));
     return e.ne(
@@ -95,7 +101,8 @@ export class AccessLowering {
     this.groupChecks.set(group, check);
     const host = e.add(e.getLocal(local, 'i32'), e.load(32, e.getLocal(entry, 'i32'), 8));
     out.push(e.setLocal(local, root === undefined ? e.i32(low) : e.add(this.block.value(root), e.i32(low))));
-    const isMissing = this.tlbMiss(local, entry, write ? 4 : 0, span);
+    const page = onlyPage(this.block.ops, root, low, span);
+    const isMissing = this.tlbMiss(local, entry, write ? 4 : 0, span, page);
     if (miss) out.push(e.if(isMissing, miss), e.setLocal(local, host));
     else out.push(e.if(isMissing, e.setLocal(local, e.i32(0)), e.setLocal(local, host)));
     return check;
@@ -115,8 +122,10 @@ export class AccessLowering {
     }
     const address = this.block.local(op.args[0]!, out);
     const entry = this.block.take('i32');
+    const { root, distance } = addressOf(this.block.ops, op.args[0]!);
+    const page = onlyPage(this.block.ops, root, distance, bytes);
     return {
-      miss: this.tlbMiss(address, entry, write ? 4 : 0, bytes),
+      miss: this.tlbMiss(address, entry, write ? 4 : 0, bytes, page),
       host: e.add(e.getLocal(address, 'i32'), e.load(32, e.getLocal(entry, 'i32'), 8)),
       offset: 0,
       address: () => e.getLocal(address, 'i32'),

@@ -29,7 +29,7 @@ const NO_GROUPS: ReadonlyMap<number, GroupMember> = new Map();
 
 /** Lowers one block (or function body) into statements. */
 export class Lowering implements BlockInProgress {
-  private readonly ops: readonly Op[];
+  readonly ops: readonly Op[];
   private readonly vars: readonly Type[];
   private readonly marks: readonly Mark[];
   private nextMark = 0;

@@ -11,8 +11,13 @@ export const ONES64 = 0xffff_ffff_ffff_ffffn;
 export function scalarOf(op: Op): Scalar | undefined {
   return op.name === 'i32.const' || op.name === 'i64.const' ? (op.imm as Scalar) : undefined;
 }
+/** What makes values. */
+interface Ops {
+  readonly ops: readonly Op[];
+}
+
 /** The int32 if `v` is an i32 constant. */
-export function const32Of(b: Builder, v: Value): number | undefined {
+export function const32Of(b: Ops, v: Value): number | undefined {
   const op = b.ops[v]!;
   return op.name === 'i32.const' ? (op.imm as number) : undefined;
 }
@@ -56,7 +61,7 @@ const RESULT_BITS: { readonly [K in OpName]?: number } = {
 };
 
 /** A mask (int32) that contains every bit that can be set in the i32 value `v`. */
-export function possibleBits(b: Builder, v: Value, depth = 4): number {
+export function possibleBits(b: Ops, v: Value, depth = 4): number {
   const op = b.ops[v]!;
   if (op.name === 'i32.const') return op.imm as number;
   const known = RESULT_BITS[op.name];

@@ -48,7 +48,7 @@ function memoryBytes(r: Random, o: EncodeOptions, reg: number): number[] {
   if (rm === 4) {
     const sib = o.sib ?? r.next() >>> 24;
     if (mod === 0 && (sib & 7) === 5) {
-      return [modrm, sib, ...(((sib >> 3) & 7) === 4 ? little(absolute, 4) : displacement(r, 4))];
+      return [modrm, sib, ...(((sib >> 3) & 7) === 4 ? little(absolute, 4) : wide(4))];
     }
     return [modrm, sib, ...wide(size)];
   }

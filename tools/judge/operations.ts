@@ -177,6 +177,20 @@ export class Operations {
     }
   }
 
+  /** Accesses to a table: an address in the instruction and a small index. Some tables go over the end of a page. */
+  table(): void {
+    const { r, asm } = this;
+    const index = this.scratch();
+    if (r.chance(60)) asm.emit(0x0f, 0xb6, 0xc0 | (index << 3) | r.below(4));
+    else asm.emit(0x83, 0xe0 + index, r.below(128));
+    const sib = (r.below(4) << 6) | (index << 3) | 5;
+    const at = r.chance(60) ? r.pick(BORDERS) - r.below(1100) : this.near();
+    for (let n = r.between(1, 3); n > 0; n--) {
+      const displacement = at + r.between(-4, 4);
+      this.emitRow(USUALLY_ON_MEMORY, () => ({ mod: 0, rm: 4, sib, displacement }));
+    }
+  }
+
   /** Something that sets flags. */
   compare(): void {
     const { r, asm } = this;

@@ -70,7 +70,8 @@ class StructureMaker {
     const n = r.below(this.depth > 3 ? 50 : 100);
     if (n < 18) ops.group();
     else if (n < 26) ops.compute();
-    else if (n < 30) ops.absolutes();
+    else if (n < 28) ops.absolutes();
+    else if (n < 31) ops.table();
     else if (n < 34) this.onStack();
     else if (n < 37) ops.consume();
     else if (n < 39) ops.x87();
