@@ -7,10 +7,9 @@
  * Nothing takes a translation away inside a block: page tables change and pages become code between blocks, and a slow path
  * only fills the TLB.
  */
-import type { Block, Op, Value } from '../ir/ir.js';
-import { PAGE } from '../frontend-x86/limits.js';
-import { possibleBits } from '../ir/known-values.js';
+import type { Block, Value } from '../ir/ir.js';
 import { OPS } from '../ir/ops.js';
+import { addressOf } from './known-addresses.js';
 import { widthOf } from './width.js';
 
 /** Most bytes from the first to the last byte of a group: farther apart they more often lie in two pages. */
@@ -33,33 +32,6 @@ export interface GroupMember {
   readonly group: AccessGroup;
   /** Distance from the group's lowest byte. */
   readonly offset: number;
-}
-
-/** An address as a root, none if it is a constant, and a signed distance. */
-export function addressOf(ops: readonly Op[], address: Value): { root: Value | undefined; distance: number } {
-  const op = ops[address]!;
-  if (op.name === 'i32.const') return { root: undefined, distance: op.imm as number };
-  if (op.name === 'i32.add') {
-    const other = ops[op.args[1]!]!;
-    if (other.name === 'i32.const') return { root: op.args[0]!, distance: other.imm as number };
-  }
-  return { root: address, distance: 0 };
-}
-
-/**
- * Linear address (int32) of the one page in which `bytes` bytes at `root + distance` can lie, if there is but one: those of a
- * table in a page that is read by a byte, and constants.
- */
-export function onlyPage(
-  ops: readonly Op[],
-  root: Value | undefined,
-  distance: number,
-  bytes: number,
-): number | undefined {
-  const first = distance >>> 0;
-  const last = first + (root === undefined ? 0 : possibleBits({ ops }, root) >>> 0) + bytes - 1;
-  const page = first & -PAGE;
-  return last - (page >>> 0) < PAGE ? page : undefined;
 }
 
 /** Which accesses of the block share a check, by op index. */

@@ -5,8 +5,9 @@
 import { EXIT_REASON } from '../frontend-x86/cpu-state.js';
 import type { Op, Value } from '../ir/ir.js';
 import type { Type } from '../ir/ops.js';
-import { type AccessGroup, addressOf, type GroupMember, onlyPage } from './access-groups.js';
+import type { AccessGroup, GroupMember } from './access-groups.js';
 import type { Emitter, Expr } from './binaryen.js';
+import { addressOf, isAligned, onlyPage } from './known-addresses.js';
 import { SLOW_PATH, TLB_ENTRIES } from './memory-layout.js';
 import type { Target } from './target.js';
 import { widthOf } from './width.js';
@@ -70,17 +71,16 @@ export class AccessLowering {
   /**
    * `tag != page of the access's last byte`: hits only if the access stays inside the page. `page`: the only one it can lie
    * in, if that is known. Its entry is looked up before there is an address, for which the access then waits the less.
+   * `span`: bytes from the address to its last, 1 if they cannot lie in two pages.
    */
-  private tlbMiss(address: number, entry: number, tagOffset: number, bytes: number, page?: number): Expr {
+  private tlbMiss(address: number, entry: number, tagOffset: number, span: number, page?: number): Expr {
     const { e } = this;
-    if (page !== undefined)
-      return e.ne(e.load(32, e.teeLocal(entry, this.tlbEntry(e.i32(page)), 'i32'), tagOffset), e.i32(page));
     const get = (): Expr => e.getLocal(address, 'i32');
-    const last = bytes === 1 ? get() : e.add(get(), e.i32(bytes - 1));
-    return e.ne(
-      e.load(32, e.teeLocal(entry, this.tlbEntry(get()), 'i32'), tagOffset),
-      e.and(last, e.i32(-4096)),
-    );
+    const at = this.tlbEntry(page === undefined ? get() : e.i32(page));
+    const tag = e.load(32, e.teeLocal(entry, at, 'i32'), tagOffset);
+    if (page !== undefined) return e.ne(tag, e.i32(page));
+    const last = span === 1 ? get() : e.add(get(), e.i32(span - 1));
+    return e.ne(tag, e.and(last, e.i32(-4096)));
   }
 
   /** The way out of an access whose page the TLB does not have, if the instruction can be given up here. */
@@ -101,7 +101,7 @@ export class AccessLowering {
     this.groupChecks.set(group, check);
     const host = e.add(e.getLocal(local, 'i32'), e.load(32, e.getLocal(entry, 'i32'), 8));
     out.push(e.setLocal(local, root === undefined ? e.i32(low) : e.add(this.block.value(root), e.i32(low))));
-    const page = onlyPage(this.block.ops, root, low, span);
+    const page = onlyPage(this.block.ops, { root, distance: low }, span);
     const isMissing = this.tlbMiss(local, entry, write ? 4 : 0, span, page);
     if (miss) out.push(e.if(isMissing, miss), e.setLocal(local, host));
     else out.push(e.if(isMissing, e.setLocal(local, e.i32(0)), e.setLocal(local, host)));
@@ -122,10 +122,11 @@ export class AccessLowering {
     }
     const address = this.block.local(op.args[0]!, out);
     const entry = this.block.take('i32');
-    const { root, distance } = addressOf(this.block.ops, op.args[0]!);
-    const page = onlyPage(this.block.ops, root, distance, bytes);
+    const { ops } = this.block;
+    const known = addressOf(ops, op.args[0]!);
+    const span = isAligned(ops, known, bytes) ? 1 : bytes;
     return {
-      miss: this.tlbMiss(address, entry, write ? 4 : 0, bytes, page),
+      miss: this.tlbMiss(address, entry, write ? 4 : 0, span, onlyPage(ops, known, bytes)),
       host: e.add(e.getLocal(address, 'i32'), e.load(32, e.getLocal(entry, 'i32'), 8)),
       offset: 0,
       address: () => e.getLocal(address, 'i32'),
