@@ -54,3 +54,14 @@ test('the check never stands on one of two ways', () => {
   });
   expect(members.map((m) => m?.offset)).toEqual([undefined, 0, 4]);
 });
+
+test('what is known to lie in two pages has two checks', () => {
+  const { members } = groupsOf((b) => {
+    b.put32(EAX, b.ld32(b.const32(0x1ff8)));
+    b.put32(ESP, b.ld32(b.const32(0x1ffc)));
+    b.put32(4, b.ld32(b.const32(0x2000)));
+    b.put32(8, b.ld8(b.const32(0x2004)));
+  });
+  expect(members.map((m) => m?.group.page)).toEqual([0x1000, 0x1000, 0x2000, 0x2000]);
+  expect(members.map((m) => m?.offset)).toEqual([0, 4, 0, 4]);
+});

@@ -9,7 +9,7 @@
  */
 import type { Block, Value } from '../ir/ir.js';
 import { OPS } from '../ir/ops.js';
-import { addressOf } from './known-addresses.js';
+import { addressOf, onlyPage } from './known-addresses.js';
 import { widthOf } from './width.js';
 
 /** Most bytes from the first to the last byte of a group: farther apart they more often lie in two pages. */
@@ -22,6 +22,8 @@ export interface AccessGroup {
   low: number;
   /** Bytes from the lowest to behind the highest. */
   span: number;
+  /** The only page that any of them can lie in, if it is known (`onlyPage`). */
+  readonly page: number | undefined;
   /** The page has to be writable. */
   write: boolean;
   /** Its accesses, by op index, in order: the first one makes the check. */
@@ -48,8 +50,9 @@ export function groupAccesses({ ops }: Block): ReadonlyMap<number, GroupMember> 
     const { root, distance } = addressOf(ops, op.args[0]!);
     const bytes = widthOf(op.name) >> 3;
     const write = effect === 'store' || op.imm !== 0;
+    const page = onlyPage(ops, { root, distance }, bytes);
     const known = open.get(root);
-    if (known) {
+    if (known && known.page === page) {
       const low = Math.min(known.low, distance);
       const span = Math.max(known.low + known.span, distance + bytes) - low;
       if (span <= LARGEST_SPAN) {
@@ -63,7 +66,7 @@ export function groupAccesses({ ops }: Block): ReadonlyMap<number, GroupMember> 
     }
     // The check has to be on the way of all that rely on it.
     if (depth > 0) return;
-    const group: AccessGroup = { root, low: distance, span: bytes, write, members: [i] };
+    const group: AccessGroup = { root, low: distance, span: bytes, page, write, members: [i] };
     distances.set(i, distance);
     groups.push(group);
     open.set(root, group);

@@ -26,7 +26,7 @@ function bitsOf(ops: readonly Op[], root: Value | undefined): number {
 
 /**
  * Linear address (int32) of the one page in which `bytes` bytes can lie, if there is but one: those of a table in a page
- * that is read by a byte, and constants.
+ * that is indexed by a byte, and constants.
  */
 export function onlyPage(ops: readonly Op[], { root, distance }: Address, bytes: number): number | undefined {
   const first = distance >>> 0;

@@ -3,6 +3,7 @@
  * instruction that has changed nothing yet is given up (`Target.miss`); any other access calls its slow path.
  */
 import { EXIT_REASON } from '../frontend-x86/cpu-state.js';
+import { PAGE } from '../frontend-x86/limits.js';
 import type { Op, Value } from '../ir/ir.js';
 import type { Type } from '../ir/ops.js';
 import type { AccessGroup, GroupMember } from './access-groups.js';
@@ -57,9 +58,12 @@ export class AccessLowering {
 
   /** Address of the entry of the data TLB for a linear address. */
   tlbEntry(address: Expr): Expr {
-    const { e, target } = this;
-    const index = e.and(e.shru(address, e.i32(8)), e.i32(TLB_INDEX_MASK));
-    return e.add(index, target.tlb());
+    const { e } = this;
+    return e.add(e.and(e.shru(address, e.i32(8)), e.i32(TLB_INDEX_MASK)), this.target.tlb());
+  }
+  /** The same for a page that is known. */
+  private tlbEntryOf(page: number): Expr {
+    return this.e.add(this.e.i32((page >>> 8) & TLB_INDEX_MASK), this.target.tlb());
   }
 
   /** Behind what may have raised a fault. */
@@ -76,11 +80,11 @@ export class AccessLowering {
   private tlbMiss(address: number, entry: number, tagOffset: number, span: number, page?: number): Expr {
     const { e } = this;
     const get = (): Expr => e.getLocal(address, 'i32');
-    const at = this.tlbEntry(page === undefined ? get() : e.i32(page));
+    const at = page === undefined ? this.tlbEntry(get()) : this.tlbEntryOf(page);
     const tag = e.load(32, e.teeLocal(entry, at, 'i32'), tagOffset);
     if (page !== undefined) return e.ne(tag, e.i32(page));
     const last = span === 1 ? get() : e.add(get(), e.i32(span - 1));
-    return e.ne(tag, e.and(last, e.i32(-4096)));
+    return e.ne(tag, e.and(last, e.i32(-PAGE)));
   }
 
   /** The way out of an access whose page the TLB does not have, if the instruction can be given up here. */
@@ -93,7 +97,7 @@ export class AccessLowering {
     const { e } = this;
     const known = this.groupChecks.get(group);
     if (known !== undefined) return known;
-    const { root, low, span, write } = group;
+    const { root, low, span, page, write } = group;
     const local = this.block.take('i32');
     const entry = this.block.take('i32');
     const miss = this.giveUp();
@@ -101,7 +105,6 @@ export class AccessLowering {
     this.groupChecks.set(group, check);
     const host = e.add(e.getLocal(local, 'i32'), e.load(32, e.getLocal(entry, 'i32'), 8));
     out.push(e.setLocal(local, root === undefined ? e.i32(low) : e.add(this.block.value(root), e.i32(low))));
-    const page = onlyPage(this.block.ops, { root, distance: low }, span);
     const isMissing = this.tlbMiss(local, entry, write ? 4 : 0, span, page);
     if (miss) out.push(e.if(isMissing, miss), e.setLocal(local, host));
     else out.push(e.if(isMissing, e.setLocal(local, e.i32(0)), e.setLocal(local, host)));

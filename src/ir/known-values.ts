@@ -1,5 +1,4 @@
 /** What folding can tell of a value from the op that makes it: constants, and bits that cannot be set. */
-import type { Builder } from './builder.js';
 import type { Op, Value } from './ir.js';
 import type { OpName } from './ops.js';
 import type { Scalar } from './semantics.js';
@@ -21,17 +20,17 @@ export function const32Of(b: Ops, v: Value): number | undefined {
   const op = b.ops[v]!;
   return op.name === 'i32.const' ? (op.imm as number) : undefined;
 }
-export function isConstant(b: Builder, v: Value): boolean {
+export function isConstant(b: Ops, v: Value): boolean {
   const { name } = b.ops[v]!;
   return name === 'i32.const' || name === 'i64.const';
 }
-function is(b: Builder, v: Value, n32: number, n64: bigint): boolean {
+function is(b: Ops, v: Value, n32: number, n64: bigint): boolean {
   const op = b.ops[v]!;
   return op.name === 'i32.const' ? op.imm === n32 : op.name === 'i64.const' && op.imm === n64;
 }
-export const isZero = (b: Builder, v: Value): boolean => is(b, v, 0, 0n);
-export const isOne = (b: Builder, v: Value): boolean => is(b, v, 1, 1n);
-export const isOnes = (b: Builder, v: Value): boolean => is(b, v, -1, ONES64);
+export const isZero = (b: Ops, v: Value): boolean => is(b, v, 0, 0n);
+export const isOne = (b: Ops, v: Value): boolean => is(b, v, 1, 1n);
+export const isOnes = (b: Ops, v: Value): boolean => is(b, v, -1, ONES64);
 
 /** Bits that can be set in the results of ops that yield small numbers. */
 const RESULT_BITS: { readonly [K in OpName]?: number } = {
@@ -89,6 +88,6 @@ export function possibleBits(b: Ops, v: Value, depth = 4): number {
 }
 
 /** Whether the i32 value `v` can only be 0 or 1. */
-export function isBoolean(b: Builder, v: Value): boolean {
+export function isBoolean(b: Ops, v: Value): boolean {
   return (possibleBits(b, v) & ~1) === 0;
 }

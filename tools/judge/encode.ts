@@ -113,7 +113,7 @@ export interface EncodeOptions {
   readonly absolute: number;
   readonly jump: number;
   readonly farSelector: number;
-  /** Displacement with mod 1 and 2 and 32-bit addresses, instead of one by chance. */
+  /** Displacement beside a base or index in 32-bit addresses, instead of one by chance. */
   readonly displacement?: number;
   /** SIB byte, instead of one by chance. */
   readonly sib?: number;

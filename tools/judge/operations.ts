@@ -124,10 +124,15 @@ export class Operations {
   compute(): void {
     this.emitRow(ON_REGISTERS, () => ({}));
   }
+  /** Rows for an operation on memory. */
+  private onMemory(): readonly Row[] {
+    const { r } = this;
+    return r.chance(65) ? USUALLY_ON_MEMORY : r.chance(85) ? ON_MEMORY : X87_ON_MEMORY;
+  }
   /** An operation on memory at a register + displacement, some with an index. */
   access(base: number, displacement: number): void {
     const { r } = this;
-    const rows = r.chance(65) ? USUALLY_ON_MEMORY : r.chance(85) ? ON_MEMORY : X87_ON_MEMORY;
+    const rows = this.onMemory();
     const small = displacement >= -128 && displacement < 128;
     const lock = r.chance(4);
     this.emitRow(rows, (row) => ({
@@ -185,10 +190,12 @@ export class Operations {
     else asm.emit(0x83, 0xe0 + index, r.below(128));
     const sib = (r.below(4) << 6) | (index << 3) | 5;
     const at = r.chance(60) ? r.pick(BORDERS) - r.below(1100) : this.near();
+    this.kept.add(index);
     for (let n = r.between(1, 3); n > 0; n--) {
       const displacement = at + r.between(-4, 4);
-      this.emitRow(USUALLY_ON_MEMORY, () => ({ mod: 0, rm: 4, sib, displacement }));
+      this.emitRow(this.onMemory(), () => ({ mod: 0, rm: 4, sib, displacement }));
     }
+    this.kept.delete(index);
   }
 
   /** Something that sets flags. */
