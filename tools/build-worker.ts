@@ -44,7 +44,7 @@ async function compiled(source: string): Promise<Buffer> {
       on: (_: 'message', serve: (request: WorkerRequest) => void) => serve({ id: 0, request: WARM_UP }),
       postMessage: resolve,
     };
-    const workerData = { port, answered: new Int32Array(2), ownsProcess: false } as unknown as WorkerSetup;
+    const workerData = { port, answered: new Int32Array(2) } as unknown as WorkerSetup;
     const load = createRequire(BUNDLE);
     const instead: Readonly<Record<string, unknown>> = {
       'node:worker_threads': { workerData, receiveMessageOnPort: () => undefined },

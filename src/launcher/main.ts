@@ -44,7 +44,7 @@ let guestState = (): string => 'no guest yet';
 
 /** Runs a machine on this process's terminal. Returns the exit status. */
 async function launch(options: LaunchOptions, explanation?: Explanation): Promise<number> {
-  SHARED_TRANSLATOR.ownsProcess = true;
+  SHARED_TRANSLATOR.ownProcess();
   prepareEngine(options.engine ?? DEFAULT_ENGINE);
   if (options.engine === 'reference') await import('../runtime/offer-reference-engine.js');
   const { Machine } = await import('./machine.js');

@@ -7,6 +7,7 @@ import { lowerOtherThreads } from './background-priority.js';
 import type { WorkerReply, WorkerRequest, WorkerSetup } from './translation-worker.js';
 import { errorFacts } from './translator-bug.js';
 import type { TranslationRequest } from './translator.js';
+import { leaveLoopsAlone } from './v8-flags.js';
 import { startTranslationWorker } from './worker-file.js';
 
 /** Most requests under way; hotter code asks again. */
@@ -38,8 +39,7 @@ export interface TranslationService {
 }
 
 export class BackgroundTranslator implements TranslationService {
-  /** The process does nothing else than run guests: from the worker's start on its other threads step back for them. */
-  ownsProcess = false;
+  private ownsProcess = false;
   private port: MessagePort | undefined;
   private readonly waiting = new Map<number, (reply: WorkerReply) => void>();
   private nextId = 0;
@@ -48,6 +48,15 @@ export class BackgroundTranslator implements TranslationService {
   /** Answers, and perhaps its end, that `poll` has seen. */
   private taken = 0;
   private failure: Error | undefined;
+
+  /**
+   * Says that the process does nothing else than run guests: V8 is set up for regions, and from the worker's start on other
+   * threads step back for the guest's. To be said before there is any Wasm (see `leaveLoopsAlone`).
+   */
+  ownProcess(): void {
+    this.ownsProcess = true;
+    leaveLoopsAlone();
+  }
 
   get full(): boolean {
     return this.waiting.size >= MAX_PENDING;
@@ -73,7 +82,7 @@ export class BackgroundTranslator implements TranslationService {
   private start(): MessagePort {
     if (this.ownsProcess) lowerOtherThreads();
     const { port1, port2 } = new MessageChannel();
-    const data: WorkerSetup = { port: port2, answered: this.answered, ownsProcess: this.ownsProcess };
+    const data: WorkerSetup = { port: port2, answered: this.answered };
     const worker = startTranslationWorker({ workerData: data, transferList: [port2] });
     worker.on('error', (error) => (this.failure = error));
     // Neither may keep the process alive.

@@ -6,7 +6,7 @@ import type { RefusalCause } from './refusals.js';
 import { TranslationReuse } from './translation-reuse.js';
 import type * as Translator from './translator.js';
 import type { Translation, TranslationRequest } from './translator.js';
-import { heedCompilationHints, leaveLoopsAlone, loadLightly } from './v8-flags.js';
+import { heedCompilationHints, loadLightly } from './v8-flags.js';
 import { WARM_UP } from './warm-up.js';
 
 /** What the worker is started with. */
@@ -14,8 +14,6 @@ export interface WorkerSetup {
   readonly port: MessagePort;
   /** [0] incremented, and notified, after each answer and when the worker ends; [1] set when it ends. */
   readonly answered: Int32Array;
-  /** The process does nothing else than run guests. */
-  readonly ownsProcess: boolean;
 }
 
 /** A request and the number to answer it with. */
@@ -38,7 +36,7 @@ export interface WorkerReply {
   readonly error?: ErrorFacts;
 }
 
-const { port, answered, ownsProcess } = workerData as WorkerSetup;
+const { port, answered } = workerData as WorkerSetup;
 
 process.on('exit', () => {
   Atomics.store(answered, 1, 1);
@@ -48,7 +46,6 @@ process.on('exit', () => {
 });
 lowerOwnPriority();
 heedCompilationHints();
-if (ownsProcess) leaveLoopsAlone();
 let translator: Pick<typeof Translator, 'translate' | 'causeOfNothing'>;
 const known = new TranslationReuse();
 /** The first takes 30 ms, the last 1.5. */

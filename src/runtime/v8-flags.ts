@@ -30,7 +30,9 @@ export function heedCompilationHints(): void {
 
 /**
  * Loops of Wasm are neither peeled nor unrolled from now on: an eighth of the time that V8 takes to optimise a region, and
- * the guest is not slower for it, whose loops are full of ways out. For processes that do nothing else than run guests.
+ * the guest is not slower for it, whose loops are full of ways out. For processes that do nothing else than run guests, and
+ * before there is any Wasm: a function that is being optimised as the flags change has marks of its loops that nobody
+ * takes away any more, and V8 ends the process ("Unexpected operator LoadImmutableFromObject", V8 11.3).
  */
 export function leaveLoopsAlone(): void {
   set('--no-wasm-loop-peeling', '--no-wasm-loop-unrolling');
