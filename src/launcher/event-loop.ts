@@ -5,6 +5,8 @@ export const LONGEST_SLICE_MILLISECONDS = 4;
 /** The guest runs this long before input, signals and timers get their turn: a typed key must echo within 5 ms. */
 const SLICE_MILLISECONDS = 2;
 const FIRST_SLICE = 200_000;
+/** A slice's instructions where every run of a machine has to be cut at the same places, however fast the host is. */
+export const REPEATABLE_SLICE = FIRST_SLICE;
 const SHORTEST_SLICE = 10_000;
 const LONGEST_SLICE = 1 << 24;
 /** A longer sleep would overflow setTimeout; it is simply resumed. */

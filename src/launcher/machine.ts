@@ -15,7 +15,13 @@ import type { Device } from './device.js';
 import { layoutDevices, type BusLayout } from './device-bus.js';
 import type { Disk } from './disk.js';
 import { EXIT_STATUS } from './errors.js';
-import { LONGEST_SLICE_MILLISECONDS, SliceLength, nextTurn, Sleeper } from './event-loop.js';
+import {
+  LONGEST_SLICE_MILLISECONDS,
+  nextTurn,
+  REPEATABLE_SLICE,
+  Sleeper,
+  SliceLength,
+} from './event-loop.js';
 import { epochOf, type MachineOptions, openDisk, readLoad, symbolSource } from './machine-options.js';
 import { asGuestDeath, planBoot, powerOn, type Load, type PoweredMachine } from './power-on.js';
 import { addCounters, totals, type MachineStats } from './stats.js';
@@ -175,11 +181,13 @@ export class Machine {
   async run(): Promise<MachineExit> {
     if (this.running) throw new Error('the machine is running already');
     this.running = true;
-    const slice = new SliceLength();
+    // Translations come between slices.
+    const measured = this.options.punctual ? undefined : new SliceLength();
     try {
       while (!this.exit) {
         const left = this.instructionsLeft();
-        const event = this.turn(Math.min(slice.instructions, left), slice);
+        const slice = measured?.instructions ?? REPEATABLE_SLICE;
+        const event = this.turn(Math.min(slice, left), measured);
         if (this.outputBusy) await this.waitForOutput();
         if (this.exit) break;
         if (event?.kind === 'halted') await this.sleep(event.until);
