@@ -47,6 +47,24 @@ test('what is asked for comes, also where `--input-type` says what a text is', (
   expect(run(`const translator = new background.BackgroundTranslator();${ASK}`)).toBe('4');
 });
 
+test('one request keeps the translator busy until its first answer, later two do', () => {
+  const script = `
+    const { WARM_UP } = await import('${built('runtime/warm-up.js')}');
+    const translator = new background.BackgroundTranslator();
+    const idle = [translator.idle];
+    const ask = () => {
+      translator.request(WARM_UP, () => undefined);
+      idle.push(translator.idle);
+    };
+    ask();
+    translator.finish();
+    ask();
+    ask();
+    translator.finish();
+    console.log(idle.join());`;
+  expect(run(script)).toBe('true,false,true,false');
+});
+
 test('the worker is its bundle, and its modules where something is loaded first', () => {
   // A translator that throws has a stack with its file's name.
   const script = `

@@ -63,7 +63,8 @@ export class BackgroundTranslator implements TranslationService {
   }
 
   get idle(): boolean {
-    return this.waiting.size < BUSY;
+    // The newest is served first: until the worker has loaded, what is only warm would go before the hot loop that waits.
+    return this.waiting.size < (this.taken === 0 ? 1 : BUSY);
   }
 
   /** Starts the worker, so that Binaryen is loaded by the time something is hot. */
