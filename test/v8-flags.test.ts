@@ -49,7 +49,6 @@ withFlags('what V8 looks at while it optimises is set before there is any Wasm',
   expect(status).toBe(0);
   const ofLoops = told.flatMap((line, i) => (line.startsWith('--no-wasm-loop') ? [i] : []));
   expect(ofLoops).toHaveLength(2);
-
   expect(told).toContain('module');
   expect(Math.max(...ofLoops)).toBeLessThan(told.indexOf('module'));
 });

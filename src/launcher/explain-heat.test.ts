@@ -6,6 +6,8 @@ import { InterpreterEngine } from '../runtime/interpreter-engine.js';
 import { explain } from './explain.js';
 import { Machine } from './machine.js';
 
+const KERNEL = fileURLToPath(new URL('../../test/roms/default/default.elf', import.meta.url));
+
 /** The default guest's, until it has powered off. */
 async function regionsOf(run: (machine: Machine) => unknown): Promise<InterpreterEngine> {
   let engine: unknown;
@@ -20,8 +22,6 @@ async function regionsOf(run: (machine: Machine) => unknown): Promise<Interprete
   expect([...engine.regions.regions()]).not.toHaveLength(0);
   return engine;
 }
-
-const KERNEL = fileURLToPath(new URL('../../test/roms/default/default.elf', import.meta.url));
 
 test('regions of auto were formed after as many entries as are told', async () => {
   const engine = await regionsOf((machine) => machine.runFor(1e9));

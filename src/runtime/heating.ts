@@ -11,7 +11,12 @@ const HOT = { steps: 15, within: 20_000_000 } as const;
 /** And these make it warm. */
 const WARM = { steps: 3, within: 200_000_000 } as const;
 /** After so many guest instructions it is something else that runs: what was warm before may no longer be. */
-export const RECENT = 500_000_000;
+const RECENT = 500_000_000;
+
+/** Whether something is not long ago, both as guest instruction counts. */
+export function isRecent(then: number, now: number): boolean {
+  return now - then < RECENT;
+}
 /** Blocks that are remembered. */
 const MOST_BLOCKS = 100_000;
 
@@ -83,7 +88,7 @@ export class Heating {
   /** Whether the block took a step, or was asked for, not long ago; undefined if it never did. */
   isRecent(record: number, now: number): boolean | undefined {
     const block = this.blocks.get(record);
-    return block && now - block.seen < RECENT;
+    return block && isRecent(block.seen, now);
   }
 
   /** Whether the block has come to the end of a step, or was asked for. */

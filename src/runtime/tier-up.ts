@@ -12,7 +12,7 @@ import { sameLines } from './code-lines.js';
 import type { CodePageView } from './code-page.js';
 import { CODE_BASE } from './cpu.js';
 import type { Engine } from './engine.js';
-import { Heating, heatThresholds, type HeatThreshold, RECENT } from './heating.js';
+import { Heating, heatThresholds, type HeatThreshold, isRecent } from './heating.js';
 import type { MachineMemory } from './machine-memory.js';
 import type { GuestMmu } from './mmu.js';
 import { PunctualTranslator } from './punctual-translator.js';
@@ -190,11 +190,11 @@ export class TierUp {
   /** Whether a block took a step, or was asked for, not long ago; undefined if it is not known to have done either. */
   private isRecent(record: number, now: number): boolean | undefined {
     if (this.heating === undefined) return undefined;
-    const isRecent = this.heating.isRecent(record, now);
+    const known = this.heating.isRecent(record, now);
     const entry = this.code.regionEntryOf(record);
-    if (entry === undefined || isRecent) return isRecent;
+    if (entry === undefined || known) return known;
     const region = this.regions.ofEntry(entry);
-    return region !== undefined && now - lastAskedFor(region.origin) < RECENT;
+    return region !== undefined && isRecent(lastAskedFor(region.origin), now);
   }
 
   /** How far the block with this first record is, if a step takes so many entries; for reports. */
