@@ -47,7 +47,7 @@ export function pageDataOffset({ rows }: EntryMap, index: number): number {
 
 /** Address of the execution TLB's entry for a linear address, less TLB_DATA_BYTES. */
 export function executionEntry(e: Emitter, linear: Expr): Expr {
-  const index = e.and(e.shru(linear, e.i32(9)), e.i32((L.TLB_ENTRIES - 1) << 3));
+  const index = e.and(e.shru(linear, e.i32(9)), e.i32((L.TLB_EXECUTION_ENTRIES - 1) << 3));
   return e.add(e.getLocal(TLB, 'i32'), index);
 }
 

@@ -1,10 +1,12 @@
 /** How lowered IR functions reach their surroundings. */
 import type { Operand } from '../ir/ir.js';
 import type { Emitter, Expr, ResultType, Width } from './binaryen.js';
+import { PLACEHOLDERS } from './data-tlb.js';
 import type { Target } from './target.js';
 
 /** State slots in memory, the rest out of bounds: what IR functions see. */
 export class FunctionTarget implements Target {
+  readonly dataTlb = PLACEHOLDERS;
   constructor(
     protected readonly e: Emitter,
     private readonly result: ResultType,

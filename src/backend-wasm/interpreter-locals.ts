@@ -3,7 +3,7 @@
  * than one part of `run` needs.
  */
 import type { Emitter, Expr } from './binaryen.js';
-import { TLB_ENTRIES } from './memory-layout.js';
+import { TLB_EXECUTION_ENTRIES } from './memory-layout.js';
 import { RECORD_LEFT, RECORD_OFFSET } from './record.js';
 
 /** Address of the record that runs. Never 0. */
@@ -58,7 +58,7 @@ export function runCode(e: Emitter): RunCode {
     recordEip: () => e.add(get(BASE), e.load(16, get(PC), RECORD_OFFSET)),
     refund: () => e.setLocal(FUEL, e.add(get(FUEL), e.load(8, get(PC), RECORD_LEFT))),
     executionEntry: (address) => {
-      const index = e.and(e.shru(address, e.i32(9)), e.i32((TLB_ENTRIES - 1) << 3));
+      const index = e.and(e.shru(address, e.i32(9)), e.i32((TLB_EXECUTION_ENTRIES - 1) << 3));
       return e.add(get(TLB), index);
     },
     // The condition always holds, as V8 does not know.

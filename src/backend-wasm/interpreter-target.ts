@@ -6,6 +6,7 @@
 import * as S from '../frontend-x86/cpu-state.js';
 import { Field, type Operand } from '../ir/ir.js';
 import type { Emitter, Expr, Width } from './binaryen.js';
+import { PLACEHOLDERS } from './data-tlb.js';
 import type { FunctionTraits } from './function-traits.js';
 import * as L from './memory-layout.js';
 import { fieldNameOf, NEXT_FIELD, RECORD_LEFT, RECORD_OFFSET, type RecordLayout } from './record.js';
@@ -41,6 +42,7 @@ export interface Registers {
 
 /** Lowers a handler: one instruction form, or the forms of a sequence with their records one behind the other. */
 export class HandlerTarget implements Target {
+  readonly dataTlb = PLACEHOLDERS;
   private readonly at = new Map<string, number>();
   /** Where the record of each instruction starts, and of the current one. */
   private readonly starts: number[] = [];

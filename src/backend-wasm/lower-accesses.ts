@@ -9,7 +9,8 @@ import type { Type } from '../ir/ops.js';
 import type { AccessGroup, GroupMember } from './access-groups.js';
 import type { Emitter, Expr } from './binaryen.js';
 import { addressOf, isAligned, onlyPage } from './known-addresses.js';
-import { SLOW_PATH, TLB_ENTRIES } from './memory-layout.js';
+import { FOR_LOADS, FOR_STORES, INDEX_SHIFT } from './data-tlb.js';
+import { RAM, SLOW_PATH } from './memory-layout.js';
 import type { Target } from './target.js';
 import { widthOf } from './width.js';
 
@@ -26,7 +27,10 @@ export interface BlockInProgress {
   canGiveUp(): boolean;
 }
 
-/** A group's address in control memory, that of its lowest byte; `maybe`: the local holds 0 if its page was not found. */
+/** What a local has instead of the guest-physical address of a group whose page was not found. */
+const NOT_FOUND = -1;
+
+/** The guest-physical address of a group's lowest byte; `maybe`: the local holds NOT_FOUND if its page was not found. */
 interface GroupCheck {
   readonly local: number;
   readonly maybe: boolean;
@@ -36,12 +40,19 @@ interface GroupCheck {
 interface Access {
   /** Whether the TLB does not have the page; undefined if it is known to have it. */
   readonly miss: Expr | undefined;
-  readonly host: Expr;
+  /** Its guest-physical address, behind the check, and what to add to that. */
+  readonly physical: Expr;
   readonly offset: number;
   readonly address: () => Expr;
 }
 
-const TLB_INDEX_MASK = (TLB_ENTRIES - 1) << 4;
+/** A check of the TLB. */
+interface Check {
+  /** Whether it does not have the page. */
+  readonly isMissing: Expr;
+  /** The guest-physical address, if it does: behind the check. */
+  readonly physical: Expr;
+}
 
 /** Lowers the accesses of one block. */
 export class AccessLowering {
@@ -56,14 +67,11 @@ export class AccessLowering {
     private readonly groups: ReadonlyMap<number, GroupMember>,
   ) {}
 
-  /** Address of the entry of the data TLB for a linear address. */
-  tlbEntry(address: Expr): Expr {
-    const { e } = this;
-    return e.add(e.and(e.shru(address, e.i32(8)), e.i32(TLB_INDEX_MASK)), this.target.tlb());
-  }
-  /** The same for a page that is known. */
-  private tlbEntryOf(page: number): Expr {
-    return this.e.add(this.e.i32((page >>> 8) & TLB_INDEX_MASK), this.target.tlb());
+  /** What the data TLB has for a linear address: the distance from it to the guest-physical one. */
+  distance(address: Expr, write: boolean): Expr {
+    const { e, target } = this;
+    const entry = e.and(e.shru(address, e.i32(INDEX_SHIFT)), e.i32(target.dataTlb.indexMask));
+    return e.load(32, e.add(entry, target.tlb()), write ? FOR_STORES : FOR_LOADS);
   }
 
   /** Behind what may have raised a fault. */
@@ -73,18 +81,29 @@ export class AccessLowering {
   }
 
   /**
-   * `tag != page of the access's last byte`: hits only if the access stays inside the page. `page`: the only one it can lie
-   * in, if that is known. Its entry is looked up before there is an address, for which the access then waits the less.
-   * `span`: bytes from the address to its last, 1 if they cannot lie in two pages.
+   * Looks the page of an access up: a hit is an access inside of one. `page`: the only one it can lie in, if that is known.
+   * Its entry is looked up before there is an address, for which the access then waits the less. `span`: bytes from the address
+   * to its last, 1 if they cannot lie in two pages.
    */
-  private tlbMiss(address: number, entry: number, tagOffset: number, span: number, page?: number): Expr {
+  private check(address: number, write: boolean, span: number, page?: number): Check {
     const { e } = this;
+    const { ramEnd, outside } = this.target.dataTlb;
     const get = (): Expr => e.getLocal(address, 'i32');
-    const at = page === undefined ? this.tlbEntry(get()) : this.tlbEntryOf(page);
-    const tag = e.load(32, e.teeLocal(entry, at, 'i32'), tagOffset);
-    if (page !== undefined) return e.ne(tag, e.i32(page));
-    const last = span === 1 ? get() : e.add(get(), e.i32(span - 1));
-    return e.ne(tag, e.and(last, e.i32(-PAGE)));
+    const local = this.block.take('i32');
+    if (page !== undefined) {
+      const distance = this.distance(e.i32(page), write);
+      const base = e.add(e.teeLocal(local, distance, 'i32'), e.i32(page));
+      return {
+        isMissing: e.pure('i32.le_u', [e.i32(ramEnd), base]),
+        physical: e.add(get(), e.getLocal(local, 'i32')),
+      };
+    }
+    const sum = e.teeLocal(local, e.add(get(), this.distance(get(), write)), 'i32');
+    const isMissing =
+      span === 1
+        ? e.pure('i32.le_u', [e.i32(ramEnd), sum])
+        : e.pure('i32.lt_u', [e.i32(PAGE - span), e.and(sum, e.i32(outside))]);
+    return { isMissing, physical: e.getLocal(local, 'i32') };
   }
 
   /** The way out of an access whose page the TLB does not have, if the instruction can be given up here. */
@@ -99,15 +118,13 @@ export class AccessLowering {
     if (known !== undefined) return known;
     const { root, low, span, page, write } = group;
     const local = this.block.take('i32');
-    const entry = this.block.take('i32');
     const miss = this.giveUp();
     const check = { local, maybe: miss === undefined };
     this.groupChecks.set(group, check);
-    const host = e.add(e.getLocal(local, 'i32'), e.load(32, e.getLocal(entry, 'i32'), 8));
     out.push(e.setLocal(local, root === undefined ? e.i32(low) : e.add(this.block.value(root), e.i32(low))));
-    const isMissing = this.tlbMiss(local, entry, write ? 4 : 0, span, page);
-    if (miss) out.push(e.if(isMissing, miss), e.setLocal(local, host));
-    else out.push(e.if(isMissing, e.setLocal(local, e.i32(0)), e.setLocal(local, host)));
+    const { isMissing, physical } = this.check(local, write, span, page);
+    if (miss) out.push(e.if(isMissing, miss), e.setLocal(local, physical));
+    else out.push(e.if(isMissing, e.setLocal(local, e.i32(NOT_FOUND)), e.setLocal(local, physical)));
     return check;
   }
 
@@ -117,23 +134,18 @@ export class AccessLowering {
     if (member) {
       const { local, maybe } = this.checkGroup(member.group, out);
       return {
-        miss: maybe ? e.pure('i32.eqz', [e.getLocal(local, 'i32')]) : undefined,
-        host: e.getLocal(local, 'i32'),
+        miss: maybe ? e.eq(e.getLocal(local, 'i32'), e.i32(NOT_FOUND)) : undefined,
+        physical: e.getLocal(local, 'i32'),
         offset: member.offset,
         address: () => this.block.value(op.args[0]!),
       };
     }
     const address = this.block.local(op.args[0]!, out);
-    const entry = this.block.take('i32');
     const { ops } = this.block;
     const known = addressOf(ops, op.args[0]!);
     const span = isAligned(ops, known, bytes) ? 1 : bytes;
-    return {
-      miss: this.tlbMiss(address, entry, write ? 4 : 0, span, onlyPage(ops, known, bytes)),
-      host: e.add(e.getLocal(address, 'i32'), e.load(32, e.getLocal(entry, 'i32'), 8)),
-      offset: 0,
-      address: () => e.getLocal(address, 'i32'),
-    };
+    const { isMissing, physical } = this.check(address, write, span, onlyPage(ops, known, bytes));
+    return { miss: isMissing, physical, offset: 0, address: () => e.getLocal(address, 'i32') };
   }
 
   /** `fast` where the TLB has the page, else a way out, or `slow` where there is none. */
@@ -151,9 +163,9 @@ export class AccessLowering {
     const width = widthOf(op.name);
     const type: Type = width === 64 ? 'i64' : 'i32';
     const forWrite = op.imm as number;
-    const { miss, host, offset, address } = this.access(i, op, out, width >> 3, forWrite !== 0);
+    const { miss, physical, offset, address } = this.access(i, op, out, width >> 3, forWrite !== 0);
     const result = this.block.take(type);
-    const fast = e.setLocal(result, e.load(width, host, offset));
+    const fast = e.setLocal(result, e.load(width, physical, RAM + offset));
     const slow = (): Expr[] => [
       e.setLocal(result, e.call(SLOW_PATH.load[width], [address(), e.i32(forWrite)], type)),
       this.faultCheck(),
@@ -167,8 +179,8 @@ export class AccessLowering {
     const width = widthOf(op.name);
     const type: Type = width === 64 ? 'i64' : 'i32';
     const value = this.block.local(op.args[1]!, out);
-    const { miss, host, offset, address } = this.access(i, op, out, width >> 3, true);
-    const fast = e.store(width, host, e.getLocal(value, type), offset);
+    const { miss, physical, offset, address } = this.access(i, op, out, width >> 3, true);
+    const fast = e.store(width, physical, e.getLocal(value, type), RAM + offset);
     const slow = (): Expr[] => [
       e.call(SLOW_PATH.store[width], [address(), e.getLocal(value, type)], 'void'),
       this.faultCheck(),

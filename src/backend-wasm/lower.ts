@@ -18,7 +18,7 @@ import type { Emitter, Expr, Locals } from './binaryen.js';
 import type { GroupMember } from './access-groups.js';
 import type { Traits } from './function-traits.js';
 import { AccessLowering, type BlockInProgress } from './lower-accesses.js';
-import { SLOW_PATH } from './memory-layout.js';
+import { RAM, SLOW_PATH } from './memory-layout.js';
 import type { Target } from './target.js';
 import { widthOf } from './width.js';
 
@@ -204,8 +204,8 @@ export class Lowering implements BlockInProgress {
       case 'direct': {
         const address = this.value(op.args[0]!);
         const local = this.take('i32');
-        const entry = this.accesses.tlbEntry(e.teeLocal(local, address, 'i32'));
-        return e.add(e.load(32, entry, 8), e.getLocal(local, 'i32'));
+        const distance = this.accesses.distance(e.teeLocal(local, address, 'i32'), op.imm !== 0);
+        return e.add(e.add(distance, e.getLocal(local, 'i32')), e.i32(RAM));
       }
       default:
         return e.pure(

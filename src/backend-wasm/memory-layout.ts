@@ -4,6 +4,7 @@
  * what is never touched costs no memory.
  */
 import { CPU_STATE_BYTES } from '../frontend-x86/cpu-state.js';
+import { DATA_ENTRY_BYTES, MOST_DATA_BYTES } from './data-tlb.js';
 
 // The engine's own slots, behind the architectural state.
 const RUNTIME = CPU_STATE_BYTES;
@@ -66,33 +67,35 @@ export const TLB_OWNERS = RUNTIME + 112;
 /** The virtual GDT: 32 descriptors; the Host keeps it. */
 export const GDT = 0x1000;
 
+/** The data TLB has room for that of the largest guest. */
+export const TLB_DATA_BYTES = MOST_DATA_BYTES;
 /**
- * Data TLB: direct-mapped entries of 16 bytes {read tag, write tag, addend, unused}; a tag is a page address, or ~0. So
- * many that addresses 16 MiB apart do not meet: kernels lie there, and what they allocate first below.
+ * Behind it the execution TLB: direct-mapped entries of 8 bytes {tag, address of the page's code map}; a tag is a page address,
+ * or ~0. So many that addresses 16 MiB apart do not meet: kernels lie there, and what they allocate first below.
  */
-export const TLB_ENTRY_BITS = 13;
-export const TLB_ENTRIES = 1 << TLB_ENTRY_BITS;
-export const TLB_DATA_BYTES = TLB_ENTRIES * 16;
-/** Behind it the execution TLB: entries of 8 bytes {tag, address of the page's code map}. */
-export const TLB_EXECUTION_BYTES = TLB_ENTRIES * 8;
+export const TLB_EXECUTION_ENTRIES = 1 << 13;
+export const TLB_EXECUTION_BYTES = TLB_EXECUTION_ENTRIES * 8;
 /**
- * Behind that, what tells where entries need not be looked for. A byte per 4 MiB of the address space: 0 if there may be
- * entries for it, else 0xff.
+ * Behind that, what tells where entries need not be looked for, MARKED if there may be some. A byte per 4 MiB of the address
+ * space.
  */
 export const TLB_RANGES = TLB_DATA_BYTES + TLB_EXECUTION_BYTES;
 export const TLB_RANGE_BITS = 22;
-const TLB_RANGE_COUNT = 1 << (32 - TLB_RANGE_BITS);
-/** A byte per group of 32 neighbours of both TLBs: 0 if there may be entries among them, else 0xff. */
-export const TLB_GROUPS = TLB_RANGES + TLB_RANGE_COUNT;
-export const TLB_GROUP_BITS = 5;
-export const TLB_GROUP_COUNT = TLB_ENTRIES >> TLB_GROUP_BITS;
-/** The same for entries below KERNEL_START. */
-export const TLB_USER_GROUPS = TLB_GROUPS + TLB_GROUP_COUNT;
-export const TLB_BYTES = TLB_USER_GROUPS + TLB_GROUP_COUNT;
+export const TLB_RANGE_COUNT = 1 << (32 - TLB_RANGE_BITS);
+/** A byte per group of neighbours, one bit for entries below KERNEL_START, one for others. First the execution TLB's groups. */
+export const MARKED = { user: 1, kernel: 2, any: 3 } as const;
+export const TLB_EXECUTION_GROUPS = TLB_RANGES + TLB_RANGE_COUNT;
+export const TLB_EXECUTION_GROUP_BITS = 5;
+export const TLB_EXECUTION_GROUP_COUNT = TLB_EXECUTION_ENTRIES >> TLB_EXECUTION_GROUP_BITS;
+/** Then the data TLB's. */
+export const TLB_GROUPS = TLB_EXECUTION_GROUPS + TLB_EXECUTION_GROUP_COUNT;
+export const TLB_GROUP_BITS = 7;
+export const TLB_GROUP_BYTES = DATA_ENTRY_BYTES << TLB_GROUP_BITS;
+export const TLB_MOST_GROUPS = TLB_DATA_BYTES / TLB_GROUP_BYTES;
+export const TLB_BYTES = TLB_GROUPS + TLB_MOST_GROUPS;
 /** A context: user TLB, supervisor TLB. */
 export const TLB_CONTEXT_BYTES = 2 * TLB_BYTES;
 export const TLB_CONTEXTS = 9;
-export const TLB_POOL = 0x800000;
 
 /** A byte per index of the table of regions: set when the region is entered. */
 export const REGION_USED = 0x90000;
@@ -110,15 +113,19 @@ export const REGION_NEED_MASK = 0xfff;
 export const MAX_PAGES = 0x80000 + 256;
 /** A byte per guest-physical page: see PAGE_*. */
 export const PAGE_FLAGS = 0x100000;
-/** The page holds bytes that were predecoded or translated: no TLB may have a write tag for it. */
+/** The page holds bytes that were predecoded or translated: no TLB may have an entry for stores to it. */
 export const PAGE_HAS_CODE = 1;
-/** Some TLB may have a write tag for the page. */
-export const PAGE_WRITE_TAGGED = 2;
+/** TLBs may have entries for stores to the page, from the linear page PAGE_STORED_FROM; and from other ones too. */
+export const PAGE_HAS_STORE_ENTRY = 2;
+export const PAGE_HAS_MORE_STORE_ENTRIES = 4;
 /** A bit per 64-byte line of each page: it holds predecoded or translated bytes. */
 export const PAGE_LINES = 0x200000;
 
 /** A word per guest-physical page: the number of its code map + 1, or 0 if it has none. */
 export const PAGE_CODE_MAPS = 0x680000;
+
+/** A dword per guest-physical page: the linear page, see PAGE_HAS_STORE_ENTRY. */
+export const PAGE_STORED_FROM = 0x800000;
 
 /** Code maps: for each page with predecoded code a dword per byte, the address of the block's first record or 0. */
 export const CODE_MAPS = 0xc00000;
@@ -141,8 +148,11 @@ export type EntryRow = readonly [place: number, entry: number] | undefined;
 export function regionDataBytes(rows: number, pages: number): number {
   return rows * ENTRY_MAP_ROW_BYTES + ((4 * pages + ENTRY_MAP_ROW_BYTES - 1) & -ENTRY_MAP_ROW_BYTES);
 }
+/** A data TLB without entries, and behind it the TLBs of all contexts. */
+export const EMPTY_TLB = ENTRY_MAPS_END;
+export const TLB_POOL = EMPTY_TLB + TLB_DATA_BYTES;
 /** Guest RAM: address = RAM + guest-physical address. */
-export const RAM = 0x8800000;
+export const RAM = 0x12800000;
 export const RECORDS_END = ENTRY_MAPS - 0x10000;
 /** Blocks that are run once: the rest of a budget. */
 export const SCRATCH_RECORDS = RECORDS_END;
@@ -172,6 +182,9 @@ export const EXECUTION_FILL = 'execution_fill';
 export const FILL_FAULTED = 0;
 export const FILL_DONE = 1;
 export const FILL_REFUSED = 2;
+
+/** IR function () that makes the TLB at EMPTY_TLB, before any other is used. */
+export const MAKE_EMPTY_TLB = 'make_empty_tlb';
 
 /** IR function () → 1 if it entered the guest's handler for what EXIT_* tell of (EIP and FUEL are right), else 0. */
 export const DIRECT_TRAP = 'direct_trap';

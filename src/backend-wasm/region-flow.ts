@@ -13,6 +13,7 @@ import * as R from './region-locals.js';
 import { charge, type Edges, type RegionBlock, RegionTarget, setArrivingFlags } from './region-target.js';
 import { returnPoints } from './return-points.js';
 import { isIrreducible, type Structure, structure } from './structure.js';
+import type { RegionPlan } from './region.js';
 import { PAGE } from '../frontend-x86/limits.js';
 import { pageOf } from '../frontend-x86/discover.js';
 
@@ -56,6 +57,7 @@ export class RegionFlow {
   /** Blocks (by number) that can be entered: those asked for, and targets of irreducible edges. */
   readonly entries: readonly number[];
   readonly map: EntryMap;
+  private readonly blocks: readonly RegionBlock[];
   private readonly numberAt: ReadonlyMap<number, number>;
   private readonly shape: Structure;
   private readonly fuelPlan: FuelPlan;
@@ -67,14 +69,14 @@ export class RegionFlow {
   constructor(
     private readonly e: Emitter,
     private readonly locals: Locals,
-    private readonly blocks: readonly RegionBlock[],
-    entries: readonly number[],
+    private readonly plan: RegionPlan,
     /** Page deltas of the region, in the order of its data. */
     private readonly pages: readonly number[],
     private readonly traits: Traits,
     private readonly use: R.RegisterUse,
-    private readonly missing: ReadonlySet<number>,
   ) {
+    const { blocks, entries } = plan;
+    this.blocks = blocks;
     this.numberAt = new Map(blocks.map((b, i) => [b.start, i]));
     const follows = blocks.map((b) => successorsOf(b, this.numberAt));
     this.returnPoints = returnPoints(blocks, follows);
@@ -214,7 +216,7 @@ export class RegionFlow {
       arriving: this.late.arriving.get(node) ?? new Map(),
       leftTo: this.late.leftTo.get(node) ?? new Set(),
     };
-    const target = new RegionTarget(e, block, this.use, edges, pending, this.missing, late);
+    const target = new RegionTarget(e, block, this.plan, this.use, edges, pending, late);
     const { ir } = block;
     const prefix = `n${node}_`;
     out.push(...new Lowering(e, this.locals, target, this.traits, ir, prefix, 0, groupAccesses(ir)).run());

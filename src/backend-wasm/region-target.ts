@@ -2,12 +2,14 @@
 import * as S from '../frontend-x86/cpu-state.js';
 import type { Block, Field, Operand } from '../ir/ir.js';
 import type { Emitter, Expr, Width } from './binaryen.js';
+import type { DataTlb } from './data-tlb.js';
 import { type FlagRecipe, setFlags } from './late-flags.js';
 import type { Target } from './target.js';
 import type { FunctionTraits } from './function-traits.js';
 import * as L from './memory-layout.js';
 import { RETURNS } from './record.js';
 import { RETURN } from './return-points.js';
+import type { RegionPlan } from './region.js';
 import * as R from './region-locals.js';
 
 /** A basic block of a region. Places are bytes from the start of the region's first page. */
@@ -98,11 +100,10 @@ export class RegionTarget implements Target {
   constructor(
     private readonly e: Emitter,
     private readonly block: RegionBlock,
+    private readonly plan: Pick<RegionPlan, 'missing' | 'dataTlb'>,
     private readonly use: R.RegisterUse,
     private readonly edges: Edges,
     private readonly uncharged: number,
-    /** Places of instructions that call for what the TLB does not have. */
-    private readonly missing: ReadonlySet<number>,
     private readonly lateFlags: LateFlags,
   ) {
     this.arriving = lateFlags.arriving.size > 0;
@@ -169,6 +170,9 @@ export class RegionTarget implements Target {
   pcrel(delta: Operand): Expr {
     return this.e.add(this.local(R.BASE), this.e.i32(this.at + (delta as number)));
   }
+  get dataTlb(): DataTlb {
+    return this.plan.dataTlb;
+  }
   tlb(): Expr {
     return this.local(R.TLB);
   }
@@ -194,7 +198,7 @@ export class RegionTarget implements Target {
     return this.giveUp('fault', RETURNS.left);
   }
   miss(): Expr | undefined {
-    return this.missing.has(this.at) ? undefined : this.giveUp('miss', RETURNS.missed);
+    return this.plan.missing.has(this.at) ? undefined : this.giveUp('miss', RETURNS.missed);
   }
   fuel(): Expr {
     return this.local(R.FUEL);

@@ -9,11 +9,13 @@
  * more than one, ask the execution TLB whether the page is still the one that was translated. Whoever calls has looked
  * that FUEL is enough for the entry's `need`.
  *
- * Nothing of a machine is in the code: the same blocks give the same bytes anywhere.
+ * Nothing of a machine is in the code but what its data TLB is like, by the size of its memory: the same blocks give the same
+ * bytes anywhere else.
  */
 import { pageOf } from '../frontend-x86/discover.js';
 import * as S from '../frontend-x86/cpu-state.js';
 import { Emitter, type Expr, Locals } from './binaryen.js';
+import type { DataTlb } from './data-tlb.js';
 import { deltaBytes, indirectJump } from './entry-map.js';
 import type { Signature, Traits } from './function-traits.js';
 import * as L from './memory-layout.js';
@@ -30,6 +32,8 @@ export interface RegionPlan {
   readonly entries: readonly number[];
   /** Places of instructions that call for what the TLB does not have, instead of leaving. */
   readonly missing: ReadonlySet<number>;
+  /** Of the machines that it can run on. */
+  readonly dataTlb: DataTlb;
 }
 
 export interface RegionImage {
@@ -48,11 +52,12 @@ export const REGION_EXPORT = 'region';
 
 /** Translates the region. `traits`: what the IR functions that its blocks may call touch. */
 export function generateRegion(
-  { blocks, entries, missing }: RegionPlan,
+  plan: RegionPlan,
   traits: Traits,
   options: { validate: boolean; text?: boolean },
 ): RegionImage {
   const e = new Emitter();
+  const { blocks } = plan;
   const use = R.registerUse(
     blocks.map((b) => b.ir),
     traits,
@@ -60,7 +65,7 @@ export function generateRegion(
   const locals = new Locals(R.PARAMETERS);
   for (let i = 0; i < R.FIXED_LOCALS; i++) locals.take('i32');
   const pages = [...new Set(blocks.map((b) => pageOf(b.start)))];
-  const flow = new RegionFlow(e, locals, blocks, entries, pages, traits, use, missing);
+  const flow = new RegionFlow(e, locals, plan, pages, traits, use);
   const placed = flow.entries.map((n) => ({ place: blocks[n]!.start, need: flow.needOf(n) }));
   const get = (local: number): Expr => e.getLocal(local, 'i32');
   const slot = (at: number): Expr => e.load(32, e.i32(0), at);

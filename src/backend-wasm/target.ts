@@ -1,6 +1,7 @@
 /** What lowering asks of the code around it: the interpreter's handlers, regions and IR functions answer differently. */
 import type { Field, Operand } from '../ir/ir.js';
 import type { Expr, Width } from './binaryen.js';
+import type { DataTlb } from './data-tlb.js';
 import type { FunctionTraits } from './function-traits.js';
 
 /** Where lowered code stands, and how it reaches its surroundings. Every method makes a new expression. */
@@ -12,7 +13,8 @@ export interface Target {
   field(f: Field): Expr;
   /** eip of the current instruction + delta, or what the field says. */
   pcrel(delta: Operand): Expr;
-  /** Address of the current TLB. */
+  /** What the data TLB is like, and the address of the current one. */
+  readonly dataTlb: DataTlb;
   tlb(): Expr;
   /** Leaves because EXIT_* tell of a fault of the current instruction. */
   fault(): Expr;

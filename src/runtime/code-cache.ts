@@ -1,6 +1,6 @@
 /**
  * Predecoded code: blocks of records by guest-physical page. A page with records has a code map (a dword per byte of
- * the page: the record of the block that starts there), marked lines, and no write tag in any TLB. When marked bytes
+ * the page: the record of the block that starts there), marked lines, and no store entry in any TLB. When marked bytes
  * are written the page's records all become `resume` records, so that even the block that is running goes back to
  * its bytes before the next instruction. `record-writer.ts` makes the records, `code-lines.ts` marks the lines.
  */
@@ -369,7 +369,7 @@ export class CodeCache {
     const { u8 } = this.memory;
     if (u8[L.PAGE_FLAGS + pfn]! & L.PAGE_HAS_CODE) return;
     u8[L.PAGE_FLAGS + pfn]! |= L.PAGE_HAS_CODE;
-    this.mmu.dropWriteTags(pfn);
+    this.mmu.dropStoreEntries(pfn);
   }
 
   private markCode(pfn: number, from: number, to: number): void {

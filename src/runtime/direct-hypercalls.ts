@@ -8,9 +8,11 @@ import * as S from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
 import { type Builder, defineFunction } from '../ir/builder.js';
 import type { IrFunction, Value } from '../ir/ir.js';
+import { FOR_LOADS, FOR_STORES } from '../backend-wasm/data-tlb.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import { Code } from './ir-code.js';
 import { NOTE_CODE_STORE } from './slow-paths.js';
+import { noEntryOf, placeInDataTlb } from './tlb-fill.js';
 
 const KERNEL = 1;
 const NO_TAG = -1;
@@ -19,9 +21,9 @@ const NO_TAG = -1;
 const FLUSH_PAGE = defineFunction('flush_page', ['i32', 'i32'], 'void', false, (b, root, address) => {
   const c = new Code(b);
   const everywhere = b.pure('i32.le_u', b.get32(L.KERNEL_START), address);
-  const index = c.and(c.shr(address, 12), L.TLB_ENTRIES - 1);
-  const data = c.shl(index, 4);
-  const execution = c.shl(index, 3);
+  const data = placeInDataTlb(b, address);
+  const none = noEntryOf(b, address);
+  const execution = c.shl(c.and(c.shr(address, 12), L.TLB_EXECUTION_ENTRIES - 1), 3);
   // Context 0 is that of no page table.
   const context = b.newVar('i32');
   b.varSet(context, c.k(1));
@@ -31,8 +33,8 @@ const FLUSH_PAGE = defineFunction('flush_page', ['i32', 'i32'], 'void', false, (
     b.if(c.or(everywhere, isOwner), () => {
       const first = c.add(b.pure('i32.mul', number, c.k(L.TLB_CONTEXT_BYTES)), L.TLB_POOL);
       for (const tlb of [0, L.TLB_BYTES]) {
-        b.poke32(c.sum(first, data), c.k(NO_TAG), tlb);
-        b.poke32(c.sum(first, data), c.k(NO_TAG), tlb + 4);
+        b.poke32(c.sum(first, data), none, tlb + FOR_LOADS);
+        b.poke32(c.sum(first, data), none, tlb + FOR_STORES);
         b.poke32(c.sum(first, execution), c.k(NO_TAG), tlb + L.TLB_DATA_BYTES);
       }
     });

@@ -10,9 +10,11 @@ import { setSegment } from '../frontend-x86/lift/functions-segment.js';
 import { LEAVE } from '../frontend-x86/leave.js';
 import { type Builder, defineFunction } from '../ir/builder.js';
 import type { IrFunction, Value } from '../ir/ir.js';
+import { FOR_STORES } from '../backend-wasm/data-tlb.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import { MODE_CHANGED_FUNCTION } from './mode.js';
 import { NOTE_CODE_STORE } from './slow-paths.js';
+import { isInReach, placeInDataTlb } from './tlb-fill.js';
 import { VECTOR } from '../frontend-x86/vectors.js';
 
 const USER = 3;
@@ -78,9 +80,9 @@ export const DIRECT_TRAP_FUNCTION: IrFunction = defineFunction(L.DIRECT_TRAP, []
   const bottom = b.pure('i32.sub', top, b.pure('i32.shl', words, k(2)));
   const page = and(bottom, PAGE_MASK);
   const tlb = b.pure('i32.add', b.get32(L.TLB_CONTEXT), k(L.TLB_BYTES));
-  const index = and(b.pure('i32.shr_u', bottom, k(8)), (L.TLB_ENTRIES - 1) << 4);
-  const entry = b.pure('i32.add', tlb, index);
-  b.if(differ(b.peek32(entry, 4), page), refuse);
+  const entry = b.pure('i32.add', tlb, placeInDataTlb(b, bottom));
+  const distance = b.peek32(entry, FOR_STORES);
+  b.if(b.pure('i32.eqz', isInReach(b, b.pure('i32.add', bottom, distance))), refuse);
   b.if(differ(and(minus(top, 1), PAGE_MASK), page), refuse);
 
   // In the order of the Host: the address before the frame, which may lie over it.
@@ -88,7 +90,7 @@ export const DIRECT_TRAP_FUNCTION: IrFunction = defineFunction(L.DIRECT_TRAP, []
   const believes = and(b.peek32(b.get32(S.DIRECT_IF_ADDRESS), L.RAM), S.F_IF);
   const image = b.pure('i32.or', and(b.call(EFLAGS_GET), ~S.F_IF), believes);
   const at = b.newVar('i32');
-  b.varSet(at, b.pure('i32.add', top, b.peek32(entry, 8)));
+  b.varSet(at, b.pure('i32.add', b.pure('i32.add', top, distance), k(L.RAM)));
   const push = (value: Value): void => {
     b.varSet(at, minus(b.varGet(at), WORD));
     b.poke32(b.varGet(at), value);

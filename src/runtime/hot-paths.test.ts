@@ -2,7 +2,8 @@
 import { type HeapProfiler, Session } from 'node:inspector';
 import { LEAVE } from '../frontend-x86/leave.js';
 import * as S from '../frontend-x86/cpu-state.js';
-import { type IMPORTS, MISS_SAMPLE, TLB_ENTRIES, TRANSITION_SAMPLE } from '../backend-wasm/memory-layout.js';
+import { dataTlbFor, entriesOf } from '../backend-wasm/data-tlb.js';
+import { type IMPORTS, MISS_SAMPLE, TRANSITION_SAMPLE } from '../backend-wasm/memory-layout.js';
 import {
   CALL,
   CODE,
@@ -14,6 +15,7 @@ import {
   MOV_EAX,
   PAGE,
   PRESENT_WRITABLE,
+  RAM_BYTES,
   RET,
   STACK,
   TABLE,
@@ -30,7 +32,7 @@ const ALLOWED_BYTES = CALLS;
 /** More instructions than all of it. */
 const BUDGET = 100_000_000;
 /** Where the same data are seen a second time: by the same entry of the TLB. */
-const AGAIN = TLB_ENTRIES * PAGE;
+const AGAIN = entriesOf(dataTlbFor(RAM_BYTES)) * PAGE;
 
 /** How often generated code has called each JavaScript function, by name. */
 const counts = new Map<string, number>();

@@ -4,6 +4,7 @@
  */
 import * as S from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
+import type { DataTlb } from '../backend-wasm/data-tlb.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import { HANDLER } from '../backend-wasm/record.js';
 import { CodeCache } from './code-cache.js';
@@ -23,7 +24,8 @@ const DEFAULT_SIZE_32 = 0x4000;
 
 /** The interpreter as built with the package. */
 export interface InterpreterModule extends FormTable {
-  readonly module: WebAssembly.Module;
+  /** Its module for machines with such TLBs. */
+  moduleFor(dataTlb: DataTlb): WebAssembly.Module;
 }
 
 /**
@@ -78,7 +80,9 @@ export class InterpreterEngine implements TieredEngine {
       segments_not_flat: () => this.setFlat(false),
       serve: () => (this.serveInside() ? 1 : 0),
     };
-    const { exports } = new WebAssembly.Instance(options.interpreter.module, { env });
+    const { exports } = new WebAssembly.Instance(options.interpreter.moduleFor(this.memory.dataTlb), { env });
+    (exports[L.MAKE_EMPTY_TLB] as () => void)();
+    this.mmu.prepareLinear();
     this.runWasm = exports['run'] as () => number;
     const table = exports[L.REGION_TABLE] as WebAssembly.Table;
     this.regions = new RegionCache(

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { relocate } from '../backend-wasm/data-tlb.js';
 import { readFormTable } from './form-table.js';
 import type { InterpreterModule } from './interpreter-engine.js';
 
@@ -22,15 +23,21 @@ export function packageRoot(): string {
 
 let loaded: InterpreterModule | undefined;
 
-/** Reads and compiles the interpreter, once per process. Throws `Error` if the package was not built. */
+/** Reads the interpreter, once per process; what is compiled stays. Throws `Error` if the package was not built. */
 export function loadInterpreter(): InterpreterModule {
   if (loaded) return loaded;
   const dist = join(packageRoot(), 'dist');
   const wasm = join(dist, INTERPRETER_WASM);
   if (!existsSync(wasm))
     throw new Error(`${wasm} is missing: the package has not been built (npm run build)`);
+  const bytes = readFileSync(wasm);
+  const modules = new Map<number, WebAssembly.Module>();
   loaded = {
-    module: new WebAssembly.Module(readFileSync(wasm)),
+    moduleFor: (dataTlb) => {
+      const module = modules.get(dataTlb.ramEnd) ?? new WebAssembly.Module(relocate(bytes, dataTlb));
+      modules.set(dataTlb.ramEnd, module);
+      return module;
+    },
     ...readFormTable(readFileSync(join(dist, INTERPRETER_FORMS), 'utf8')),
   };
   return loaded;

@@ -1,4 +1,5 @@
 /** The one WebAssembly memory of a machine: control memory and guest RAM (see `backend-wasm/memory-layout.ts`). */
+import { type DataTlb, dataTlbFor } from '../backend-wasm/data-tlb.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import { BadPhysicalAddress, type GuestMemory } from './guest-memory.js';
 import { PAGE } from '../frontend-x86/limits.js';
@@ -15,6 +16,8 @@ export class MachineMemory implements GuestMemory {
   /** Called for written guest-physical bytes on pages that hold code. */
   onCodeWritten: (address: number, length: number) => void = () => {};
   readonly limitBytes: number;
+  /** What its data TLBs are like. */
+  readonly dataTlb: DataTlb;
 
   /** `ramBytes`: 4096 .. 2 GiB, a multiple of 4096; `devicePages`: 4-KiB pages above RAM. */
   constructor(
@@ -25,6 +28,7 @@ export class MachineMemory implements GuestMemory {
       throw new RangeError(`guest RAM of ${ramBytes} bytes`);
     }
     this.limitBytes = ramBytes + devicePages * PAGE;
+    this.dataTlb = dataTlbFor(ramBytes);
     const pages = Math.ceil((L.RAM + this.limitBytes) / WASM_PAGE);
     this.wasm = new WebAssembly.Memory({ initial: pages, maximum: pages });
     this.data = new DataView(this.wasm.buffer);

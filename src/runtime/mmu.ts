@@ -13,22 +13,12 @@ import {
   PTE_USER,
   PTE_WRITABLE,
 } from './page-table-entry.js';
+import { Tlb } from './tlb.js';
 
 const hex = (n: number): string => `0x${(n >>> 0).toString(16)}`;
 /** Context 0 is the linear mode's. */
 const LINEAR_CONTEXT = 0;
 const NO_ROOT = -1;
-/** What TLB_RANGES, TLB_GROUPS and TLB_USER_GROUPS have for a range or group without entries. */
-const NO_ENTRIES = 0xff;
-/** Four groups without entries. */
-const NO_ENTRIES_IN_FOUR = -1;
-/** What `dropIn` tells is left. */
-const LEFT = { any: 1, user: 2 } as const;
-/** A tag of an entry that is none, unsigned. */
-const NO_TAG = 0xffffffff;
-const DATA_GROUP_BYTES = L.TLB_DATA_BYTES / L.TLB_GROUP_COUNT;
-const EXECUTION_GROUP_BYTES = L.TLB_EXECUTION_BYTES / L.TLB_GROUP_COUNT;
-
 export class GuestMmu implements Mmu {
   pfnLimit: number;
   private kernelStart = 0xc0000000;
@@ -40,6 +30,8 @@ export class GuestMmu implements Mmu {
   private readonly lastUse = new Float64Array(L.TLB_CONTEXTS);
   private uses = 0;
   private context = LINEAR_CONTEXT;
+  /** User TLB, supervisor TLB of each context. */
+  private readonly tlbs: readonly (readonly [Tlb, Tlb])[];
 
   constructor(
     private readonly memory: MachineMemory,
@@ -47,8 +39,18 @@ export class GuestMmu implements Mmu {
   ) {
     this.pfnLimit = memory.limitBytes >>> 12;
     this.owner = memory.i32.subarray(L.TLB_OWNERS >> 2, (L.TLB_OWNERS >> 2) + L.TLB_CONTEXTS).fill(NO_ROOT);
-    memory.u8.fill(0xff, L.TLB_POOL, L.TLB_POOL + L.TLB_CONTEXTS * L.TLB_CONTEXT_BYTES);
+    const kernelStart = (): number => this.kernelStart;
+    const tlb = (base: number): Tlb => new Tlb(memory, base, kernelStart);
+    this.tlbs = Array.from({ length: L.TLB_CONTEXTS }, (_, context) => {
+      const base = this.baseOf(context);
+      return [tlb(base), tlb(base + L.TLB_BYTES)] as const;
+    });
     this.setLinear();
+  }
+
+  /** To be called before anything is run by generated code. */
+  prepareLinear(): void {
+    this.prepare(LINEAR_CONTEXT);
   }
 
   get kernelAddress(): number {
@@ -64,9 +66,19 @@ export class GuestMmu implements Mmu {
     this.memory.i32[at >> 2] = value;
   }
 
+  private baseOf(context: number): number {
+    return L.TLB_POOL + context * L.TLB_CONTEXT_BYTES;
+  }
+
+  /** The current TLB. */
+  private get tlb(): Tlb {
+    const isUser = this.memory.i32[L.TLB_BASE >> 2] === this.memory.i32[L.TLB_CONTEXT >> 2];
+    return this.tlbs[this.context]![isUser ? 0 : 1];
+  }
+
   /** Makes the TLB of the current privilege the current one, after CPL was changed from outside. */
   selectTlb(): void {
-    const base = L.TLB_POOL + this.context * L.TLB_CONTEXT_BYTES;
+    const base = this.baseOf(this.context);
     this.slot(L.TLB_CONTEXT, base);
     this.slot(L.TLB_BASE, this.cpu.get(S.CPL) === 3 ? base : base + L.TLB_BYTES);
     this.slot(L.PFN_LIMIT, this.pfnLimit);
@@ -99,40 +111,18 @@ export class GuestMmu implements Mmu {
     for (let i = oldest + 1; i < L.TLB_CONTEXTS; i++)
       if (this.lastUse[i]! < this.lastUse[oldest]!) oldest = i;
     this.clear(oldest);
+    this.prepare(oldest);
     this.owner[oldest] = root;
     return oldest;
   }
 
+  /** Both, for generated code goes from one privilege to the other by itself. */
+  private prepare(context: number): void {
+    for (const tlb of this.tlbs[context]!) tlb.prepare();
+  }
+
   private clear(context: number): void {
-    const { u8 } = this.memory;
-    const base = L.TLB_POOL + context * L.TLB_CONTEXT_BYTES;
-    for (let tlb = base; tlb < base + L.TLB_CONTEXT_BYTES; tlb += L.TLB_BYTES) {
-      const groups = tlb + L.TLB_GROUPS;
-      for (let n = this.nextGroup(groups, 0); n < L.TLB_GROUP_COUNT; n = this.nextGroup(groups, n + 1)) {
-        u8.fill(0xff, tlb + n * DATA_GROUP_BYTES, tlb + (n + 1) * DATA_GROUP_BYTES);
-        this.clearExecution(tlb, n);
-      }
-      u8.fill(NO_ENTRIES, tlb + L.TLB_RANGES, tlb + L.TLB_BYTES);
-    }
-  }
-
-  private clearExecution(tlb: number, group: number): void {
-    const execution = tlb + L.TLB_DATA_BYTES;
-    this.memory.u8.fill(
-      0xff,
-      execution + group * EXECUTION_GROUP_BYTES,
-      execution + (group + 1) * EXECUTION_GROUP_BYTES,
-    );
-  }
-
-  /** The first group from `from` on that may have entries, by a TLB's bytes at `groups`; TLB_GROUP_COUNT if none has. */
-  private nextGroup(groups: number, from: number): number {
-    const { u8, i32 } = this.memory;
-    for (let n = from; n < L.TLB_GROUP_COUNT; n++) {
-      if ((n & 3) === 0 && i32[(groups + n) >> 2] === NO_ENTRIES_IN_FOUR) n += 3;
-      else if (u8[groups + n] !== NO_ENTRIES) return n;
-    }
-    return L.TLB_GROUP_COUNT;
+    for (const tlb of this.tlbs[context]!) tlb.clear();
   }
 
   flushAll(): void {
@@ -140,76 +130,14 @@ export class GuestMmu implements Mmu {
   }
 
   flushUser(): void {
-    const base = L.TLB_POOL + this.context * L.TLB_CONTEXT_BYTES;
-    this.drop(base, L.TLB_USER_GROUPS, 0, this.kernelStart - 1);
-    this.drop(base + L.TLB_BYTES, L.TLB_USER_GROUPS, 0, this.kernelStart - 1);
-  }
-
-  /** Drops a TLB's entries for pages in [first, last], whole ranges. */
-  private dropRanges(tlb: number, first: number, last: number): void {
-    const { u8 } = this.memory;
-    const ranges = tlb + L.TLB_RANGES;
-    let found = false;
-    for (let at = ranges + (first >>> L.TLB_RANGE_BITS); at <= ranges + (last >>> L.TLB_RANGE_BITS); at++) {
-      if (u8[at] === NO_ENTRIES) continue;
-      u8[at] = NO_ENTRIES;
-      found = true;
-    }
-    if (found) this.drop(tlb, last < this.kernelStart ? L.TLB_USER_GROUPS : L.TLB_GROUPS, first, last);
-  }
-
-  /** Drops a TLB's entries for pages in [first, last], which are in groups that its bytes at `marks` tell. */
-  private drop(tlb: number, marks: number, first: number, last: number): void {
-    const { u8 } = this.memory;
-    const groups = tlb + marks;
-    for (let n = this.nextGroup(groups, 0); n < L.TLB_GROUP_COUNT; n = this.nextGroup(groups, n + 1)) {
-      const left = this.dropIn(tlb, n, first, last);
-      if (!(left & LEFT.any)) u8[tlb + L.TLB_GROUPS + n] = NO_ENTRIES;
-      if (!(left & LEFT.user)) u8[tlb + L.TLB_USER_GROUPS + n] = NO_ENTRIES;
-    }
-  }
-
-  /** Drops those of a group's entries that are for pages in [first, last]. Returns which are left: LEFT. */
-  private dropIn(tlb: number, group: number, first: number, last: number): number {
-    const { i32 } = this.memory;
-    let left = 0;
-    const data = (tlb + group * DATA_GROUP_BYTES) >> 2;
-    for (let e = data; e < data + (DATA_GROUP_BYTES >> 2); e += 4) {
-      const tag = i32[e]! >>> 0;
-      if (tag >= first && tag <= last) i32[e] = i32[e + 1] = -1;
-      else left |= this.leftBy(tag);
-    }
-    const execution = (tlb + L.TLB_DATA_BYTES + group * EXECUTION_GROUP_BYTES) >> 2;
-    for (let e = execution; e < execution + (EXECUTION_GROUP_BYTES >> 2); e += 2) {
-      const tag = i32[e]! >>> 0;
-      if (tag >= first && tag <= last) i32[e] = -1;
-      else left |= this.leftBy(tag);
-    }
-    return left;
-  }
-
-  private leftBy(tag: number): number {
-    if (tag === NO_TAG) return 0;
-    return tag < this.kernelStart ? LEFT.any | LEFT.user : LEFT.any;
+    for (const tlb of this.tlbs[this.context]!) tlb.dropUser();
   }
 
   flushPage(root: number, address: number): void {
     const everywhere = address >>> 0 >= this.kernelStart;
-    for (let context = LINEAR_CONTEXT + 1; context < L.TLB_CONTEXTS; context++) {
-      if (everywhere || this.owner[context] === root) {
-        const base = L.TLB_POOL + context * L.TLB_CONTEXT_BYTES;
-        this.dropPage(base, address);
-        this.dropPage(base + L.TLB_BYTES, address);
-      }
-    }
-  }
-
-  private dropPage(tlb: number, address: number): void {
-    const index = (address >>> 12) & (L.TLB_ENTRIES - 1);
-    const { i32 } = this.memory;
-    i32[(tlb >> 2) + 4 * index] = -1;
-    i32[(tlb >> 2) + 4 * index + 1] = -1;
-    i32[((tlb + L.TLB_DATA_BYTES) >> 2) + 2 * index] = -1;
+    for (let context = LINEAR_CONTEXT + 1; context < L.TLB_CONTEXTS; context++)
+      if (everywhere || this.owner[context] === root)
+        for (const tlb of this.tlbs[context]!) tlb.dropPage(address);
   }
 
   flushTopLevel(root: number, index: number): void {
@@ -217,61 +145,37 @@ export class GuestMmu implements Mmu {
     const first = index * bytes;
     const last = first + bytes - 1;
     const everywhere = last >= this.kernelStart;
-    for (let context = LINEAR_CONTEXT + 1; context < L.TLB_CONTEXTS; context++) {
-      if (everywhere || this.owner[context] === root) {
-        const base = L.TLB_POOL + context * L.TLB_CONTEXT_BYTES;
-        this.dropRanges(base, first, last);
-        this.dropRanges(base + L.TLB_BYTES, first, last);
-      }
-    }
+    for (let context = LINEAR_CONTEXT + 1; context < L.TLB_CONTEXTS; context++)
+      if (everywhere || this.owner[context] === root)
+        for (const tlb of this.tlbs[context]!) tlb.dropRanges(first, last);
   }
 
   /** Enters a page whose code map is at `map` into the current execution TLB. */
   setExecutable(linear: number, map: number): void {
-    const { i32, u8 } = this.memory;
-    const tlb = i32[L.TLB_BASE >> 2]!;
-    const index = (linear >>> 12) & (L.TLB_ENTRIES - 1);
-    const e = ((tlb + L.TLB_DATA_BYTES) >> 2) + 2 * index;
-    i32[e] = linear & ~0xfff;
-    i32[e + 1] = map;
-    u8[tlb + L.TLB_RANGES + (linear >>> L.TLB_RANGE_BITS)] = 0;
-    const group = index >> L.TLB_GROUP_BITS;
-    u8[tlb + L.TLB_GROUPS + group] = 0;
-    if (linear >>> 0 < this.kernelStart) u8[tlb + L.TLB_USER_GROUPS + group] = 0;
+    this.tlb.setExecutable(linear, map);
   }
 
   /** The code map that the current execution TLB has for a page, if any. */
   codeMapOf(linear: number): number | undefined {
-    const tlb = this.memory.i32[L.TLB_BASE >> 2]! + L.TLB_DATA_BYTES;
-    const e = (tlb >> 2) + 2 * ((linear >>> 12) & (L.TLB_ENTRIES - 1));
-    return this.memory.i32[e] === (linear & ~0xfff) ? this.memory.i32[e + 1] : undefined;
+    return this.tlb.codeMapOf(linear);
   }
 
-  /** Drops the write tags of a guest-physical page in all TLBs, so that its stores are looked at. */
-  dropWriteTags(pfn: number): void {
-    const { i32, u8 } = this.memory;
-    if (!(u8[L.PAGE_FLAGS + pfn]! & L.PAGE_WRITE_TAGGED)) return;
-    u8[L.PAGE_FLAGS + pfn]! &= ~L.PAGE_WRITE_TAGGED;
-    const host = (L.RAM + pfn * 4096) | 0;
-    for (let tlb = L.TLB_POOL, i = 0; i < 2 * L.TLB_CONTEXTS; i++, tlb += L.TLB_BYTES) {
-      const groups = tlb + L.TLB_GROUPS;
-      for (let n = this.nextGroup(groups, 0); n < L.TLB_GROUP_COUNT; n = this.nextGroup(groups, n + 1)) {
-        const data = (tlb + n * DATA_GROUP_BYTES) >> 2;
-        for (let e = data; e < data + (DATA_GROUP_BYTES >> 2); e += 4) {
-          const tag = i32[e + 1]!;
-          if (tag !== -1 && ((tag + i32[e + 2]!) | 0) === host) i32[e + 1] = -1;
-        }
-      }
-    }
+  /** Drops the entries for stores to a guest-physical page in all TLBs, so that its stores are looked at. */
+  dropStoreEntries(pfn: number): void {
+    const { u8, i32 } = this.memory;
+    const flags = u8[L.PAGE_FLAGS + pfn]!;
+    if (!(flags & L.PAGE_HAS_STORE_ENTRY)) return;
+    u8[L.PAGE_FLAGS + pfn] = flags & ~(L.PAGE_HAS_STORE_ENTRY | L.PAGE_HAS_MORE_STORE_ENTRIES);
+    const from = i32[(L.PAGE_STORED_FROM >> 2) + pfn]!;
+    for (const tlbs of this.tlbs)
+      for (const tlb of tlbs)
+        if (flags & L.PAGE_HAS_MORE_STORE_ENTRIES) tlb.dropStoreEntries(pfn);
+        else tlb.dropStoreEntry(from, pfn);
   }
 
   /** Forgets the execution TLBs, whose code maps are gone. */
   flushExecution(): void {
-    for (let tlb = L.TLB_POOL, i = 0; i < 2 * L.TLB_CONTEXTS; i++, tlb += L.TLB_BYTES) {
-      const groups = tlb + L.TLB_GROUPS;
-      for (let n = this.nextGroup(groups, 0); n < L.TLB_GROUP_COUNT; n = this.nextGroup(groups, n + 1))
-        this.clearExecution(tlb, n);
-    }
+    for (const tlbs of this.tlbs) for (const tlb of tlbs) tlb.clearExecution();
   }
 
   private miss(present: number, write: boolean, user: boolean): number {

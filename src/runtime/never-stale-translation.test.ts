@@ -167,7 +167,7 @@ test('a caller is translated together with its callee after the callee changed, 
     guest.put(FAR, [...MOV_EAX(OLD), ...RET]);
     expect(guest.heat()).toBe(OLD);
     for (let i = 0; i < 8; i++) {
-      // By a store of the guest, whose write tag may still be there.
+      // By a store of the guest, whose store entry may still be there.
       guest.call(1, FAR + 1, i);
       expect(guest.call(1)).toBe(i);
       if (i & 1) expect(guest.heat()).toBe(i);

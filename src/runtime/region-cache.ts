@@ -74,7 +74,16 @@ export function requestFor(
   { leaders, entries, missing, name, optimized }: RegionOrigin,
   pages: ReadonlyMap<number, CodePageView>,
 ): TranslationRequest {
-  return { leaders, entries, ...(missing && { missing }), name, optimized, pages: snapshot(memory, pages) };
+  const { dataTlb } = memory;
+  return {
+    leaders,
+    entries,
+    ...(missing && { missing }),
+    name,
+    optimized,
+    dataTlb,
+    pages: snapshot(memory, pages),
+  };
 }
 
 export class RegionCache {

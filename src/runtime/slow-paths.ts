@@ -5,14 +5,10 @@
 import { type Builder, defineFunction } from '../ir/builder.js';
 import type { IrFunction, Value } from '../ir/ir.js';
 import type { Type } from '../ir/ops.js';
+import { FOR_LOADS } from '../backend-wasm/data-tlb.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import { Code } from './ir-code.js';
-import { CODE_WRITTEN, TLB_FILL, TLB_FUNCTIONS, tlbEntryOf } from './tlb-fill.js';
-
-/** Control-memory address of a byte whose TLB entry was just filled. */
-function hostAddress(b: Builder, address: Value): Value {
-  return b.pure('i32.add', address, b.peek32(tlbEntryOf(b, address), 8));
-}
+import { CODE_WRITTEN, dataEntryOf, isInReach, TLB_FILL, TLB_FUNCTIONS } from './tlb-fill.js';
 
 /** (physical address in control memory, bytes): tells the code cache if the bytes' lines hold code. */
 export const NOTE_CODE_STORE = defineFunction(
@@ -74,8 +70,7 @@ function slowLoad(bits: Bits, byteLoad?: IrFunction): IrFunction {
         b.return(sum!);
       });
     }
-    b.call(TLB_FILL, address, write);
-    b.return(peekBits(b, bits, hostAddress(b, address)));
+    b.return(peekBits(b, bits, b.call(TLB_FILL, address, write)));
   });
 }
 
@@ -84,7 +79,7 @@ function slowStore(bits: Bits, byteStore?: IrFunction): IrFunction {
   return defineFunction(L.SLOW_PATH.store[bits], ['i32', type], 'void', true, (b, address, value) => {
     const c = new Code(b);
     const bytes = bits >> 3;
-    b.call(TLB_FILL, address, c.k(1));
+    const host = b.call(TLB_FILL, address, c.k(1));
     if (byteStore) {
       b.if(crosses(b, address, bytes), () => {
         b.call(TLB_FILL, c.and(c.add(address, bytes - 1), -4096), c.k(1));
@@ -96,7 +91,6 @@ function slowStore(bits: Bits, byteStore?: IrFunction): IrFunction {
         b.return();
       });
     }
-    const host = hostAddress(b, address);
     pokeBits(b, bits, host, value);
     b.call(NOTE_CODE_STORE, host, c.k(bytes));
     b.return();
@@ -115,8 +109,8 @@ const slowProbe = defineFunction(L.SLOW_PATH.probe, ['i32', 'i32'], 'void', true
 
 const slowSpan = defineFunction(L.SLOW_PATH.span, ['i32', 'i32'], 'i32', false, (b, address, write) => {
   const c = new Code(b);
-  const tag = b.peek32(c.sum(tlbEntryOf(b, address), c.shl(write, 2)), 0);
-  const hit = b.pure('i32.eq', tag, c.and(address, -4096));
+  const distance = b.peek32(c.sum(dataEntryOf(b, address), c.shl(write, 2)), FOR_LOADS);
+  const hit = isInReach(b, c.sum(address, distance));
   const bytes = b.pure('i32.sub', c.k(4096), c.and(address, 4095));
   b.return(b.pure('i32.select', hit, bytes, c.k(0)));
 });

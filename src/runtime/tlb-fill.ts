@@ -14,7 +14,15 @@ import {
 import { LEAVE } from '../frontend-x86/leave.js';
 import { type Builder, defineFunction } from '../ir/builder.js';
 import type { CallTarget, IrFunction, Value } from '../ir/ir.js';
+import {
+  DATA_ENTRY_BYTES,
+  FOR_LOADS,
+  FOR_STORES,
+  INDEX_SHIFT,
+  PLACEHOLDERS,
+} from '../backend-wasm/data-tlb.js';
 import * as L from '../backend-wasm/memory-layout.js';
+import { PAGE } from '../frontend-x86/limits.js';
 import { Code } from './ir-code.js';
 import {
   BAD_DIRECTORY_FLAGS,
@@ -26,6 +34,9 @@ import {
   PTE_WRITABLE,
 } from './page-table-entry.js';
 import { VECTOR } from '../frontend-x86/vectors.js';
+
+/** From the place of an entry to the number of its group. */
+const GROUP_SHIFT = Math.log2(L.TLB_GROUP_BYTES);
 
 /** Import `code_written` of the module. */
 export const CODE_WRITTEN: CallTarget = {
@@ -78,6 +89,25 @@ const setBits = defineFunction('set_pte_bits', ['i32', 'i32', 'i32'], 'void', tr
     });
   });
 });
+
+/** Bytes from the beginning of a data TLB to the entry for a linear address. */
+export function placeInDataTlb(b: Builder, address: Value): Value {
+  const c = new Code(b);
+  return c.and(c.shr(address, INDEX_SHIFT), PLACEHOLDERS.indexMask);
+}
+/** Address of the entry for a linear address in the current data TLB. */
+export function dataEntryOf(b: Builder, address: Value): Value {
+  return b.pure('i32.add', b.get32(L.TLB_BASE), placeInDataTlb(b, address));
+}
+/** What a data TLB has where there is no page with the index of the address: `noEntry`. */
+export function noEntryOf(b: Builder, address: Value): Value {
+  const c = new Code(b);
+  return b.pure('i32.sub', c.k(PLACEHOLDERS.ramEnd), c.shl(placeInDataTlb(b, address), INDEX_SHIFT));
+}
+/** Whether a guest-physical address is one that the data TLB can lead to. */
+export function isInReach(b: Builder, physical: Value): Value {
+  return b.pure('i32.lt_u', physical, b.const32(PLACEHOLDERS.ramEnd));
+}
 
 /** What a walk of the guest's tables found, in variables. */
 interface Walk {
@@ -140,8 +170,8 @@ function walk(b: Builder, address: Value, missing: () => void, bad: (entry: Valu
 }
 
 /**
- * (address, write) → 1 if the access is allowed, and then the TLB entry of the page is filled (without a write tag if
- * the page holds code); else 0 and the exit is set.
+ * (address, write) → control-memory address of the byte if the access is allowed, and then the TLB entry of the page is
+ * filled (not for stores if the page holds code); else 0 and the exit is set.
  */
 export const TLB_FILL = defineFunction('tlb_fill', ['i32', 'i32'], 'i32', true, (b, address, write) => {
   const c = new Code(b);
@@ -149,8 +179,8 @@ export const TLB_FILL = defineFunction('tlb_fill', ['i32', 'i32'], 'i32', true, 
   const physical = b.newVar('i32');
   const writable = b.newVar('i32');
   // Accesses that shared a check which failed come here although the TLB has their page.
-  const known = b.peek32(c.sum(tlbEntryOf(b, address), c.shl(write, 2)), 0);
-  b.if(b.pure('i32.eq', known, page), () => b.return(c.k(1)));
+  const known = c.sum(address, b.peek32(c.sum(dataEntryOf(b, address), c.shl(write, 2)), FOR_LOADS));
+  b.if(isInReach(b, known), () => b.return(c.add(known, L.RAM)));
   b.put32(L.TLB_MISSES, c.add(b.get32(L.TLB_MISSES), 1));
   const fault = (present: number): void => {
     b.call(pageFault, address, write, c.k(present));
@@ -181,18 +211,34 @@ export const TLB_FILL = defineFunction('tlb_fill', ['i32', 'i32'], 'i32', true, 
     },
   );
   const pa = b.varGet(physical);
-  const tlb = tlbEntryOf(b, address);
+  const host = c.add(c.sum(pa, c.and(address, PAGE - 1)), L.RAM);
+  // Of a page that it cannot have the TLB has no entry.
+  b.if(c.eqz(isInReach(b, pa)), () => b.return(host));
+  const entry = dataEntryOf(b, address);
   const pfn = c.shr(pa, 12);
   const flags = b.peek8(pfn, L.PAGE_FLAGS);
-  const tagged = b.pure('i32.select', c.and(flags, L.PAGE_HAS_CODE), c.k(0), b.varGet(writable));
-  b.poke32(tlb, page, 0);
-  b.poke32(tlb, b.pure('i32.select', tagged, page, c.k(-1)), 4);
-  b.poke32(tlb, b.pure('i32.sub', c.add(pa, L.RAM), page), 8);
-  noteTlbEntry(b, address);
-  b.if(tagged, () => {
-    b.poke8(pfn, c.or(flags, c.k(L.PAGE_WRITE_TAGGED)), L.PAGE_FLAGS);
+  const forStores = b.pure('i32.select', c.and(flags, L.PAGE_HAS_CODE), c.k(0), b.varGet(writable));
+  const distance = b.pure('i32.sub', pa, page);
+  b.poke32(entry, distance, FOR_LOADS);
+  b.poke32(entry, b.pure('i32.select', forStores, distance, noEntryOf(b, address)), FOR_STORES);
+  const group = c.shr(placeInDataTlb(b, address), GROUP_SHIFT);
+  noteTlbEntry(b, address, group, L.TLB_GROUPS);
+  b.if(forStores, () => {
+    const from = c.shl(pfn, 2);
+    b.if(
+      c.and(flags, L.PAGE_HAS_STORE_ENTRY),
+      () => {
+        const isOther = b.pure('i32.ne', b.peek32(from, L.PAGE_STORED_FROM), page);
+        const more = b.pure('i32.select', isOther, c.k(L.PAGE_HAS_MORE_STORE_ENTRIES), c.k(0));
+        b.poke8(pfn, c.or(flags, more), L.PAGE_FLAGS);
+      },
+      () => {
+        b.poke32(from, page, L.PAGE_STORED_FROM);
+        b.poke8(pfn, c.or(flags, c.k(L.PAGE_HAS_STORE_ENTRY)), L.PAGE_FLAGS);
+      },
+    );
   });
-  b.return(c.k(1));
+  b.return(host);
 });
 
 /**
@@ -219,32 +265,50 @@ const EXECUTION_FILL: IrFunction = defineFunction(L.EXECUTION_FILL, ['i32'], 'i3
     b.if(c.and(b.peek8(c.shr(found.at, 12), L.PAGE_FLAGS), L.PAGE_HAS_CODE), refuse);
     b.poke32(found.at, c.or(found.entry, c.k(PTE_ACCESSED)), L.RAM);
   });
-  const index = c.and(c.shr(address, 9), (L.TLB_ENTRIES - 1) << 3);
-  const entry = c.sum(b.get32(L.TLB_BASE), index);
+  const index = c.and(c.shr(address, 12), L.TLB_EXECUTION_ENTRIES - 1);
+  const entry = c.sum(b.get32(L.TLB_BASE), c.shl(index, 3));
   b.poke32(entry, c.and(address, -4096), L.TLB_DATA_BYTES);
   const mapAddress = c.add(b.pure('i32.mul', map, c.k(L.CODE_MAP_BYTES)), L.CODE_MAPS - L.CODE_MAP_BYTES);
   b.poke32(entry, mapAddress, L.TLB_DATA_BYTES + 4);
-  noteTlbEntry(b, address);
+  const group = c.shr(index, L.TLB_EXECUTION_GROUP_BITS);
+  noteTlbEntry(b, address, group, L.TLB_EXECUTION_GROUPS);
   b.return(c.k(L.FILL_DONE));
 });
 
-/** An entry for the address was made in the current TLB: flushes have to look at its range and group. */
-function noteTlbEntry(b: Builder, address: Value): void {
+/** An entry for the address was made in a group of the current TLB: flushes have to look at its range and group. */
+function noteTlbEntry(b: Builder, address: Value, group: Value, groups: number): void {
   const c = new Code(b);
   const tlb = b.get32(L.TLB_BASE);
-  b.poke8(c.sum(tlb, c.shr(address, L.TLB_RANGE_BITS)), c.k(0), L.TLB_RANGES);
-  const group = c.sum(tlb, c.and(c.shr(address, 12 + L.TLB_GROUP_BITS), L.TLB_GROUP_COUNT - 1));
-  b.poke8(group, c.k(0), L.TLB_GROUPS);
-  b.if(b.pure('i32.lt_u', address, b.get32(L.KERNEL_START)), () => {
-    b.poke8(group, c.k(0), L.TLB_USER_GROUPS);
-  });
+  b.poke8(c.sum(tlb, c.shr(address, L.TLB_RANGE_BITS)), c.k(L.MARKED.any), L.TLB_RANGES);
+  const isUser = b.pure('i32.lt_u', address, b.get32(L.KERNEL_START));
+  const mark = b.pure('i32.select', isUser, c.k(L.MARKED.user), c.k(L.MARKED.kernel));
+  const at = c.sum(tlb, group);
+  b.poke8(at, c.or(b.peek8(at, groups), mark), groups);
 }
 
-/** Address of the entry for a linear address in the current data TLB. */
-export function tlbEntryOf(b: Builder, address: Value): Value {
+/** () : makes the data TLB without entries that others are cleared by. */
+const EMPTY_TLB: IrFunction = defineFunction(L.MAKE_EMPTY_TLB, [], 'void', false, (b) => {
   const c = new Code(b);
-  return c.sum(b.get32(L.TLB_BASE), c.and(c.shr(address, 8), (L.TLB_ENTRIES - 1) << 4));
-}
+  const place = b.newVar('i32');
+  b.varSet(place, c.k(0));
+  b.loopWhile(() => {
+    const at = b.varGet(place);
+    const none = b.pure('i32.sub', c.k(PLACEHOLDERS.ramEnd), c.shl(at, INDEX_SHIFT));
+    b.poke32(at, none, L.EMPTY_TLB + FOR_LOADS);
+    b.poke32(at, none, L.EMPTY_TLB + FOR_STORES);
+    const next = c.and(c.add(at, DATA_ENTRY_BYTES), PLACEHOLDERS.indexMask);
+    b.varSet(place, next);
+    return next;
+  });
+  b.return();
+});
 
 /** All of them. */
-export const TLB_FUNCTIONS: readonly IrFunction[] = [pageFault, badEntry, setBits, TLB_FILL, EXECUTION_FILL];
+export const TLB_FUNCTIONS: readonly IrFunction[] = [
+  pageFault,
+  badEntry,
+  setBits,
+  TLB_FILL,
+  EXECUTION_FILL,
+  EMPTY_TLB,
+];

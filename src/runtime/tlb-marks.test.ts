@@ -1,5 +1,14 @@
 /** The TLBs after any sequence of accesses and flushes: nothing stale in them, and nothing that later flushes would overlook. */
 import * as fc from 'fast-check';
+import {
+  DATA_ENTRY_BYTES,
+  dataTlbFor,
+  entriesOf,
+  FOR_LOADS,
+  FOR_STORES,
+  NO_PAGE,
+  physicalOf,
+} from '../backend-wasm/data-tlb.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import * as S from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
@@ -20,7 +29,7 @@ import {
 
 const USER_WRITABLE = 7;
 /** Address spaces have their RAM at each of these, 4 MiB each: neighbours, and places whose entries meet. */
-const WINDOWS = [0, 0x400000, 0x2000000, 0xc0000000, 0xc2000000];
+const WINDOWS = [0, 0x400000, 0x4000000, 0xc0000000, 0xc4000000];
 const KERNEL = 0xc0000000;
 const ROOTS = [DIRECTORY, OTHER_DIRECTORY] as const;
 const SET_PTE = 41;
@@ -44,7 +53,7 @@ const aStep = fc.oneof(
   fc.record({ do: fc.constant('flush page' as const), root: aRoot, address: anAddress }),
   fc.record({ do: fc.constant('set pte' as const), root: aRoot, address: anAddress }),
   fc.record({ do: fc.constant('flush top' as const), root: aRoot, address: anAddress }),
-  fc.record({ do: fc.constant('drop write tags' as const), address: anAddress }),
+  fc.record({ do: fc.constant('drop store entries' as const), address: anAddress }),
   fc.record({ do: fc.constant('flush execution' as const) }),
   fc.record({ do: fc.constant('flush all' as const) }),
 );
@@ -53,12 +62,21 @@ interface Entry {
   readonly context: number;
   readonly tlb: number;
   readonly index: number;
-  readonly kind: 'read' | 'write' | 'execute';
+  readonly kind: 'load' | 'store' | 'execute';
   readonly page: number;
+}
+
+const DATA_TLB = dataTlbFor(RAM_BYTES);
+const ENTRIES = entriesOf(DATA_TLB);
+
+function indexOf(address: number, kind: Entry['kind']): number {
+  return (address >>> 12) & ((kind === 'execute' ? L.TLB_EXECUTION_ENTRIES : ENTRIES) - 1);
 }
 
 /** Those of no page table, and of the two that there are. */
 const CONTEXTS = 3;
+/** Addresses of their TLBs, two each. */
+const TLBS = Array.from({ length: 2 * CONTEXTS }, (_, i) => L.TLB_POOL + i * L.TLB_BYTES);
 
 class Machine {
   readonly guest = new Guest('interp');
@@ -76,6 +94,8 @@ class Machine {
       memory.write32(OTHER_DIRECTORY + (window >>> 22) * 4, OTHER_TABLE | USER_WRITABLE);
     }
     mmu.kernelAddress = KERNEL;
+    // Both have TLBs from now on.
+    for (const root of [OTHER_DIRECTORY, DIRECTORY]) mmu.setPageTable(root, false);
     cpu.set(S.SET_PTE_NUMBER, SET_PTE);
     cpu.set(S.FLUSH_ASYNC_NUMBER, SET_PTE + 1);
     cpu.set(S.HYPERCALL_ARGUMENT_1, 4 * 3);
@@ -137,18 +157,21 @@ class Machine {
   entries(): Entry[] {
     const { i32 } = this.engine.memory;
     const found: Entry[] = [];
-    for (let context = 0; context < CONTEXTS; context++) {
-      for (const part of [0, L.TLB_BYTES]) {
-        const tlb = L.TLB_POOL + context * L.TLB_CONTEXT_BYTES + part;
-        const note = (index: number, kind: Entry['kind'], at: number): void => {
-          const page = i32[at >> 2]! >>> 0;
-          if (page !== NO_TAG) found.push({ context, tlb, index, kind, page });
-        };
-        for (let index = 0; index < L.TLB_ENTRIES; index++) {
-          note(index, 'read', tlb + 16 * index);
-          note(index, 'write', tlb + 16 * index + 4);
-          note(index, 'execute', tlb + L.TLB_DATA_BYTES + 8 * index);
+    for (const tlb of TLBS) {
+      const context = Math.floor((tlb - L.TLB_POOL) / L.TLB_CONTEXT_BYTES);
+      for (let index = 0; index < ENTRIES; index++)
+        for (const [kind, at] of [
+          ['load', FOR_LOADS],
+          ['store', FOR_STORES],
+        ] as const) {
+          const distance = i32[(tlb + DATA_ENTRY_BYTES * index + at) >> 2]!;
+          const physical = physicalOf(DATA_TLB, index, distance);
+          if (physical !== NO_PAGE)
+            found.push({ context, tlb, index, kind, page: (physical - distance) >>> 0 });
         }
+      for (let index = 0; index < L.TLB_EXECUTION_ENTRIES; index++) {
+        const page = i32[(tlb + L.TLB_DATA_BYTES + 8 * index) >> 2]! >>> 0;
+        if (page !== NO_TAG) found.push({ context, tlb, index, kind: 'execute', page });
       }
     }
     return found;
@@ -158,24 +181,34 @@ class Machine {
     return this.engine.memory.i32[(L.TLB_OWNERS >> 2) + context]!;
   }
 
-  bytes(): Uint8Array {
-    const end = L.TLB_POOL + CONTEXTS * L.TLB_CONTEXT_BYTES;
-    return this.engine.memory.u8.slice(L.TLB_POOL, end);
+  /** Copies of all TLBs, by their addresses in control memory. */
+  bytes(): Map<number, Uint8Array> {
+    const { u8 } = this.engine.memory;
+    const copies = new Map<number, Uint8Array>();
+    for (const tlb of TLBS) {
+      copies.set(tlb, u8.slice(tlb, tlb + ENTRIES * DATA_ENTRY_BYTES));
+      copies.set(tlb + L.TLB_DATA_BYTES, u8.slice(tlb + L.TLB_DATA_BYTES, tlb + L.TLB_BYTES));
+    }
+    return copies;
   }
 
-  restore(bytes: Uint8Array): void {
-    this.engine.memory.u8.set(bytes, L.TLB_POOL);
+  restore(copies: ReadonlyMap<number, Uint8Array>): void {
+    for (const [at, bytes] of copies) this.engine.memory.u8.set(bytes, at);
   }
 }
 
 /** Flushes find entries by these marks: none may be missing. */
 function expectMarked(machine: Machine): void {
   const { u8 } = machine.engine.memory;
-  const unmarked = machine.entries().filter(({ tlb, index, page }) => {
-    const group = index >> L.TLB_GROUP_BITS;
-    const marks = [u8[tlb + L.TLB_RANGES + (page >>> L.TLB_RANGE_BITS)], u8[tlb + L.TLB_GROUPS + group]];
-    if (page < KERNEL) marks.push(u8[tlb + L.TLB_USER_GROUPS + group]);
-    return marks.some((mark) => mark !== 0);
+  const unmarked = machine.entries().filter(({ tlb, index, kind, page }) => {
+    const [groups, bits] =
+      kind === 'execute'
+        ? [L.TLB_EXECUTION_GROUPS, L.TLB_EXECUTION_GROUP_BITS]
+        : [L.TLB_GROUPS, L.TLB_GROUP_BITS];
+    const group = index >> bits;
+    const mark = page < KERNEL ? L.MARKED.user : L.MARKED.kernel;
+    const range = u8[tlb + L.TLB_RANGES + (page >>> L.TLB_RANGE_BITS)]!;
+    return range === 0 || (u8[tlb + groups + group]! & mark) === 0;
   });
   expect(unmarked).toEqual([]);
 }
@@ -217,10 +250,11 @@ test('flushes leave what they do not concern, and nothing else; SET_PTE by the e
           case 'flush page': {
             const { root, address } = step;
             // Whatever page is at the index goes, in all TLBs for the kernel's.
-            const index = (address >>> 12) & (L.TLB_ENTRIES - 1);
             expectGone(
               () => mmu.flushPage(root, address),
-              (entry) => entry.index === index && (address >= KERNEL || machine.ownerOf(entry) === root),
+              (entry) =>
+                entry.index === indexOf(address, entry.kind) &&
+                (address >= KERNEL || machine.ownerOf(entry) === root),
             );
             break;
           }
@@ -234,9 +268,9 @@ test('flushes leave what they do not concern, and nothing else; SET_PTE by the e
             machine.restore(before);
             machine.setPte(root, address);
             // The engine goes on executing: on its way back it may look its own page up again.
-            const own = (CODE >>> 12) & (L.TLB_ENTRIES - 1);
-            if (((address >>> 12) & (L.TLB_ENTRIES - 1)) !== own)
-              expect(Buffer.compare(machine.bytes(), byHost)).toBe(0);
+            if (indexOf(address, 'execute') !== indexOf(CODE, 'execute'))
+              for (const [at, bytes] of machine.bytes())
+                expect(Buffer.compare(bytes, byHost.get(at)!)).toBe(0);
             break;
           }
           case 'flush top': {
@@ -247,11 +281,11 @@ test('flushes leave what they do not concern, and nothing else; SET_PTE by the e
             );
             break;
           }
-          case 'drop write tags': {
+          case 'drop store entries': {
             const pfn = (step.address & (RAM_BYTES - 1)) >>> 12;
             expectGone(
-              () => mmu.dropWriteTags(pfn),
-              (entry) => entry.kind === 'write' && (entry.page & (RAM_BYTES - 1)) >>> 12 === pfn,
+              () => mmu.dropStoreEntries(pfn),
+              (entry) => entry.kind === 'store' && (entry.page & (RAM_BYTES - 1)) >>> 12 === pfn,
             );
             break;
           }

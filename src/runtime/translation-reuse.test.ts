@@ -1,4 +1,5 @@
 /** Code that comes back is not translated again. */
+import { dataTlbFor } from '../backend-wasm/data-tlb.js';
 import { CODE, Guest, MOV_EAX, NEW, OLD, PAGE, RET } from './testing/code-guest.js';
 import { contentKey } from './translation-reuse.js';
 import type { TranslationRequest } from './translator.js';
@@ -26,6 +27,7 @@ test('whatever a translation depends on makes another key', () => {
     leaders: [0, 5],
     entries: [0],
     name: 'guest:1000',
+    dataTlb: dataTlbFor(1),
     pages: new Map([
       [0, new Uint8Array(PAGE)],
       [1, new Uint8Array(PAGE)],
@@ -39,6 +41,7 @@ test('whatever a translation depends on makes another key', () => {
     { ...request, entries: [0, 5] },
     { ...request, missing: [5] },
     { ...request, name: 'guest:2000' },
+    { ...request, dataTlb: dataTlbFor(2 ** 31) },
     {
       ...request,
       pages: new Map([

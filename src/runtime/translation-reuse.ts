@@ -17,9 +17,9 @@ export interface Made {
 
 /** All that a translation depends on, as a short string: the same requests, and only they, have the same. */
 export function contentKey(request: TranslationRequest): string {
-  const { leaders, entries, missing = [], name, optimized = false, pages } = request;
+  const { leaders, entries, missing = [], name, optimized = false, dataTlb, pages } = request;
   const hash = createHash('sha256');
-  hash.update(JSON.stringify([name, optimized, leaders, entries, missing, [...pages.keys()]]));
+  hash.update(JSON.stringify([name, optimized, dataTlb, leaders, entries, missing, [...pages.keys()]]));
   for (const bytes of pages.values()) hash.update(bytes);
   return hash.digest('base64');
 }

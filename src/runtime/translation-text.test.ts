@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import { dataTlbFor } from '../backend-wasm/data-tlb.js';
 import { translationText } from './translation-text.js';
 import type { TranslationRequest } from './translator.js';
 import { PAGE } from '../frontend-x86/limits.js';
@@ -21,6 +22,7 @@ function chain(length: number): TranslationRequest {
     leaders: leaders.sort((a, b) => a - b),
     entries: [0],
     name: 'guest:0',
+    dataTlb: dataTlbFor(1),
     pages: new Map([[0, page]]),
   };
 }

@@ -1,4 +1,5 @@
 /** What is not translated. */
+import { dataTlbFor } from '../backend-wasm/data-tlb.js';
 import { causeOfNothing, translate, type TranslationRequest } from './translator.js';
 import { PAGE } from '../frontend-x86/limits.js';
 
@@ -9,7 +10,7 @@ const BLOCK = 64;
 function straight(instructions: number): TranslationRequest {
   const leaders = Array.from({ length: instructions / BLOCK }, (_, i) => BLOCK * i);
   const pages = new Map([0, 1].map((delta) => [delta, new Uint8Array(PAGE).fill(NOP)]));
-  return { leaders, entries: [0], name: 'guest:0', pages };
+  return { leaders, entries: [0], name: 'guest:0', dataTlb: dataTlbFor(1), pages };
 }
 
 test('a way that is too long to be counted in an entry row', () => {

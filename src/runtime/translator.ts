@@ -7,6 +7,7 @@ import { withCompilationHint } from '../backend-wasm/compilation-hints.js';
 import { withFunctionName } from '../backend-wasm/name-section.js';
 import { generateRegion, REGION_EXPORT, type RegionImage } from '../backend-wasm/region.js';
 import { REGION_NEED_MASK } from '../backend-wasm/memory-layout.js';
+import type { DataTlb } from '../backend-wasm/data-tlb.js';
 import type { RefusalCause } from './refusals.js';
 import { MODE_CHANGED_FUNCTION } from './mode.js';
 import { SLOW_PATHS } from './slow-paths.js';
@@ -25,6 +26,8 @@ export interface Translation extends RegionImage {
 export interface TranslationRequest extends RegionOutline {
   /** By page delta: the page's 4096 bytes. */
   readonly pages: ReadonlyMap<number, Uint8Array>;
+  /** Of the machine. */
+  readonly dataTlb: DataTlb;
   /** What profilers and stack traces call it. */
   readonly name: string;
   /** V8 is to optimise it before it runs, which takes ten times as long as to compile it. Default false. */
@@ -56,10 +59,10 @@ export function translate(
   request: TranslationRequest,
   emit: { validate: boolean; text?: boolean } = { validate: false },
 ): Translation | undefined {
-  const { pages } = request;
+  const { pages, dataTlb } = request;
   const found = liftRegion(request, (delta) => pages.get(delta));
   if (found.blocks.length === 0 || found.entries.length === 0) return undefined;
-  const image = generateRegion({ ...found, missing: new Set(request.missing) }, TRAITS, emit);
+  const image = generateRegion({ ...found, missing: new Set(request.missing), dataTlb }, TRAITS, emit);
   // More would not fit beside the delta in the entry's row: overlapping blocks of a guest that jumps into instructions.
   if (image.entries.some(({ need }) => need > REGION_NEED_MASK)) return undefined;
   const lines = new Map<number, [number, number]>();

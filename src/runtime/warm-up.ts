@@ -1,4 +1,5 @@
 /** Something to translate for nothing: the first translation is several times slower, and the guest's first are the hottest. */
+import { dataTlbFor } from '../backend-wasm/data-tlb.js';
 import type { TranslationRequest } from './translator.js';
 
 /** A loop with a bit of everything that compilers make. */
@@ -35,4 +36,5 @@ export const WARM_UP: TranslationRequest = {
   entries: [0],
   pages: new Map([[0, page]]),
   name: 'warm-up',
+  dataTlb: dataTlbFor(1),
 };
