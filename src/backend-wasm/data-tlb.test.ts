@@ -9,8 +9,6 @@ import {
   NO_PAGE,
   noEntry,
   physicalOf,
-  PLACEHOLDERS,
-  relocate,
 } from './data-tlb.js';
 
 const MIB = 2 ** 20;
@@ -68,26 +66,4 @@ test('sizes: of the largest guest every page has an entry of its own, and small 
   expect(entriesOf(dataTlbFor(2048 * MIB))).toBe(2 ** 20);
   expect(entriesOf(dataTlbFor(128 * MIB))).toBe(2 ** 16);
   expect(entriesOf(dataTlbFor(PAGE))).toBe(2 ** 14);
-});
-
-/** i32.const with a number in the longest form. */
-function constant(value: number): number[] {
-  const bytes = [0, 7, 14, 21].map((shift) => ((value >> shift) & 0x7f) | 0x80);
-  return [0x41, ...bytes, (value >> 28) & 0x7f];
-}
-
-test('placeholders become the numbers of a machine, and nothing else is changed', () => {
-  const tlb = dataTlbFor(128 * MIB);
-  const bytesFor = ({ indexMask, ramEnd, outside }: Tlb): Uint8Array =>
-    Uint8Array.from([
-      ...[1, 2, 3, 0xf3],
-      ...constant(indexMask),
-      ...constant(0x5e612345),
-      ...constant(ramEnd),
-      ...constant(outside),
-      ...constant(indexMask),
-      0xf3,
-    ]);
-  expect(relocate(bytesFor(PLACEHOLDERS), tlb)).toEqual(bytesFor(tlb));
-  expect(() => relocate(bytesFor(tlb), tlb)).toThrow('nothing to relocate');
 });

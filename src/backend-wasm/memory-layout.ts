@@ -75,6 +75,8 @@ export const TLB_DATA_BYTES = MOST_DATA_BYTES;
  */
 export const TLB_EXECUTION_ENTRIES = 1 << 13;
 export const TLB_EXECUTION_BYTES = TLB_EXECUTION_ENTRIES * 8;
+/** The tag of no page. */
+export const NO_TAG = -1;
 /**
  * Behind that, what tells where entries need not be looked for, MARKED if there may be some. A byte per 4 MiB of the address
  * space.
@@ -151,8 +153,8 @@ export function regionDataBytes(rows: number, pages: number): number {
 /** A data TLB without entries, and behind it the TLBs of all contexts. */
 export const EMPTY_TLB = ENTRY_MAPS_END;
 export const TLB_POOL = EMPTY_TLB + TLB_DATA_BYTES;
-/** Guest RAM: address = RAM + guest-physical address. */
-export const RAM = 0x12800000;
+/** Guest RAM: address = RAM + guest-physical address. Behind the TLBs, at a multiple of 64 KiB. */
+export const RAM = (TLB_POOL + TLB_CONTEXTS * TLB_CONTEXT_BYTES + 0xffff) & -0x10000;
 export const RECORDS_END = ENTRY_MAPS - 0x10000;
 /** Blocks that are run once: the rest of a budget. */
 export const SCRATCH_RECORDS = RECORDS_END;

@@ -15,7 +15,8 @@ import { NOTE_CODE_STORE } from './slow-paths.js';
 import { noEntryOf, placeInDataTlb } from './tlb-fill.js';
 
 const KERNEL = 1;
-const NO_TAG = -1;
+/** Owner of a context that is not used yet. */
+const NOBODY = -1;
 
 /** (page table root, address): what `GuestMmu.flushPage` does. */
 const FLUSH_PAGE = defineFunction('flush_page', ['i32', 'i32'], 'void', false, (b, root, address) => {
@@ -29,13 +30,15 @@ const FLUSH_PAGE = defineFunction('flush_page', ['i32', 'i32'], 'void', false, (
   b.varSet(context, c.k(1));
   b.loopWhile(() => {
     const number = b.varGet(context);
-    const isOwner = b.pure('i32.eq', b.peek32(c.shl(number, 2), L.TLB_OWNERS), root);
-    b.if(c.or(everywhere, isOwner), () => {
+    const owner = b.peek32(c.shl(number, 2), L.TLB_OWNERS);
+    const isConcerned = c.or(everywhere, b.pure('i32.eq', owner, root));
+    const isUsed = b.pure('i32.ne', owner, c.k(NOBODY));
+    b.if(b.pure('i32.and', isConcerned, isUsed), () => {
       const first = c.add(b.pure('i32.mul', number, c.k(L.TLB_CONTEXT_BYTES)), L.TLB_POOL);
       for (const tlb of [0, L.TLB_BYTES]) {
         b.poke32(c.sum(first, data), none, tlb + FOR_LOADS);
         b.poke32(c.sum(first, data), none, tlb + FOR_STORES);
-        b.poke32(c.sum(first, execution), c.k(NO_TAG), tlb + L.TLB_DATA_BYTES);
+        b.poke32(c.sum(first, execution), c.k(L.NO_TAG), tlb + L.TLB_DATA_BYTES);
       }
     });
     const next = c.add(number, 1);

@@ -82,7 +82,7 @@ export class InterpreterEngine implements TieredEngine {
     };
     const { exports } = new WebAssembly.Instance(options.interpreter.moduleFor(this.memory.dataTlb), { env });
     (exports[L.MAKE_EMPTY_TLB] as () => void)();
-    this.mmu.prepareLinear();
+    this.mmu.prepareTlbs();
     this.runWasm = exports['run'] as () => number;
     const table = exports[L.REGION_TABLE] as WebAssembly.Table;
     this.regions = new RegionCache(

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { relocate } from '../backend-wasm/data-tlb.js';
+import { relocate } from '../backend-wasm/relocate.js';
 import { readFormTable } from './form-table.js';
 import type { InterpreterModule } from './interpreter-engine.js';
 

@@ -19,6 +19,7 @@ const hex = (n: number): string => `0x${(n >>> 0).toString(16)}`;
 /** Context 0 is the linear mode's. */
 const LINEAR_CONTEXT = 0;
 const NO_ROOT = -1;
+
 export class GuestMmu implements Mmu {
   pfnLimit: number;
   private kernelStart = 0xc0000000;
@@ -30,6 +31,7 @@ export class GuestMmu implements Mmu {
   private readonly lastUse = new Float64Array(L.TLB_CONTEXTS);
   private uses = 0;
   private context = LINEAR_CONTEXT;
+  private hasTlbs = false;
   /** User TLB, supervisor TLB of each context. */
   private readonly tlbs: readonly (readonly [Tlb, Tlb])[];
 
@@ -48,8 +50,9 @@ export class GuestMmu implements Mmu {
     this.setLinear();
   }
 
-  /** To be called before anything is run by generated code. */
-  prepareLinear(): void {
+  /** To be called by an engine with generated code before that runs, and when there is an EMPTY_TLB: others need no TLBs. */
+  prepareTlbs(): void {
+    this.hasTlbs = true;
     this.prepare(LINEAR_CONTEXT);
   }
 
@@ -105,7 +108,7 @@ export class GuestMmu implements Mmu {
   }
 
   private contextOf(root: number): number {
-    const known = this.owner.indexOf(root, LINEAR_CONTEXT + 1);
+    const known = this.owner.indexOf(root | 0, LINEAR_CONTEXT + 1);
     if (known > 0) return known;
     let oldest = LINEAR_CONTEXT + 1;
     for (let i = oldest + 1; i < L.TLB_CONTEXTS; i++)
@@ -118,7 +121,7 @@ export class GuestMmu implements Mmu {
 
   /** Both, for generated code goes from one privilege to the other by itself. */
   private prepare(context: number): void {
-    for (const tlb of this.tlbs[context]!) tlb.prepare();
+    if (this.hasTlbs) for (const tlb of this.tlbs[context]!) tlb.prepare();
   }
 
   private clear(context: number): void {
@@ -136,7 +139,7 @@ export class GuestMmu implements Mmu {
   flushPage(root: number, address: number): void {
     const everywhere = address >>> 0 >= this.kernelStart;
     for (let context = LINEAR_CONTEXT + 1; context < L.TLB_CONTEXTS; context++)
-      if (everywhere || this.owner[context] === root)
+      if (everywhere || this.owner[context] === (root | 0))
         for (const tlb of this.tlbs[context]!) tlb.dropPage(address);
   }
 
@@ -146,7 +149,7 @@ export class GuestMmu implements Mmu {
     const last = first + bytes - 1;
     const everywhere = last >= this.kernelStart;
     for (let context = LINEAR_CONTEXT + 1; context < L.TLB_CONTEXTS; context++)
-      if (everywhere || this.owner[context] === root)
+      if (everywhere || this.owner[context] === (root | 0))
         for (const tlb of this.tlbs[context]!) tlb.dropRanges(first, last);
   }
 

@@ -6,6 +6,7 @@ import { type Builder, defineFunction } from '../ir/builder.js';
 import type { IrFunction, Value } from '../ir/ir.js';
 import type { Type } from '../ir/ops.js';
 import { FOR_LOADS } from '../backend-wasm/data-tlb.js';
+import { PAGE } from '../frontend-x86/limits.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import { Code } from './ir-code.js';
 import { CODE_WRITTEN, dataEntryOf, isInReach, TLB_FILL, TLB_FUNCTIONS } from './tlb-fill.js';
@@ -74,19 +75,25 @@ function slowLoad(bits: Bits, byteLoad?: IrFunction): IrFunction {
   });
 }
 
-function slowStore(bits: Bits, byteStore?: IrFunction): IrFunction {
+function slowStore(bits: Bits): IrFunction {
   const type: Type = bits === 64 ? 'i64' : 'i32';
   return defineFunction(L.SLOW_PATH.store[bits], ['i32', type], 'void', true, (b, address, value) => {
     const c = new Code(b);
     const bytes = bits >> 3;
     const host = b.call(TLB_FILL, address, c.k(1));
-    if (byteStore) {
+    if (bytes > 1) {
       b.if(crosses(b, address, bytes), () => {
-        b.call(TLB_FILL, c.and(c.add(address, bytes - 1), -4096), c.k(1));
+        // Both pages as they are before the first byte: the store may change how the second is mapped.
+        const second = b.call(TLB_FILL, c.and(c.add(address, bytes - 1), -PAGE), c.k(1));
+        const inFirst = b.pure('i32.sub', c.k(PAGE), c.and(address, PAGE - 1));
+        const behind = b.pure('i32.sub', second, inFirst);
         for (let i = 0; i < bytes; i++) {
           const shift = type === 'i64' ? b.const64(BigInt(8 * i)) : c.k(8 * i);
           const part = b.pure(`${type}.shr_u`, value, shift);
-          b.call(byteStore, c.add(address, i), type === 'i64' ? b.pure('i32.wrap_i64', part) : part);
+          const isFirst = b.pure('i32.lt_u', c.k(i), inFirst);
+          const at = c.add(b.pure('i32.select', isFirst, host, behind), i);
+          b.poke8(at, type === 'i64' ? b.pure('i32.wrap_i64', part) : part);
+          b.call(NOTE_CODE_STORE, at, c.k(1));
         }
         b.return();
       });
@@ -116,7 +123,6 @@ const slowSpan = defineFunction(L.SLOW_PATH.span, ['i32', 'i32'], 'i32', false, 
 });
 
 const load8 = slowLoad(8);
-const store8 = slowStore(8);
 
 /** All of them; those that inline code calls have the names of `SLOW_PATH`. */
 export const SLOW_PATHS: readonly IrFunction[] = [
@@ -126,10 +132,10 @@ export const SLOW_PATHS: readonly IrFunction[] = [
   slowLoad(16, load8),
   slowLoad(32, load8),
   slowLoad(64, load8),
-  store8,
-  slowStore(16, store8),
-  slowStore(32, store8),
-  slowStore(64, store8),
+  slowStore(8),
+  slowStore(16),
+  slowStore(32),
+  slowStore(64),
   slowProbe,
   slowSpan,
 ];

@@ -21,6 +21,7 @@ import {
   INDEX_SHIFT,
   PLACEHOLDERS,
 } from '../backend-wasm/data-tlb.js';
+import { possibleBits } from '../ir/known-values.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import { PAGE } from '../frontend-x86/limits.js';
 import { Code } from './ir-code.js';
@@ -90,10 +91,16 @@ const setBits = defineFunction('set_pte_bits', ['i32', 'i32', 'i32'], 'void', tr
   });
 });
 
+/** A value that meets a placeholder. Folding must not know anything of it: it would take the placeholder's bits for true. */
+function opaque(b: Builder, value: Value): Value {
+  if (possibleBits(b, value) !== -1) throw new Error('a placeholder meets a value that is partly known');
+  return value;
+}
+
 /** Bytes from the beginning of a data TLB to the entry for a linear address. */
 export function placeInDataTlb(b: Builder, address: Value): Value {
   const c = new Code(b);
-  return c.and(c.shr(address, INDEX_SHIFT), PLACEHOLDERS.indexMask);
+  return c.and(c.shr(opaque(b, address), INDEX_SHIFT), PLACEHOLDERS.indexMask);
 }
 /** Address of the entry for a linear address in the current data TLB. */
 export function dataEntryOf(b: Builder, address: Value): Value {
@@ -106,7 +113,7 @@ export function noEntryOf(b: Builder, address: Value): Value {
 }
 /** Whether a guest-physical address is one that the data TLB can lead to. */
 export function isInReach(b: Builder, physical: Value): Value {
-  return b.pure('i32.lt_u', physical, b.const32(PLACEHOLDERS.ramEnd));
+  return b.pure('i32.lt_u', opaque(b, physical), b.const32(PLACEHOLDERS.ramEnd));
 }
 
 /** What a walk of the guest's tables found, in variables. */

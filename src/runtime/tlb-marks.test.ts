@@ -30,10 +30,15 @@ import {
 const USER_WRITABLE = 7;
 /** Address spaces have their RAM at each of these, 4 MiB each: neighbours, and places whose entries meet. */
 const WINDOWS = [0, 0x400000, 0x4000000, 0xc0000000, 0xc4000000];
-const KERNEL = 0xc0000000;
-const ROOTS = [DIRECTORY, OTHER_DIRECTORY] as const;
+/** More page directories than there are TLBs for. */
+const ROOTS = [
+  DIRECTORY,
+  OTHER_DIRECTORY,
+  ...Array.from({ length: L.TLB_CONTEXTS }, (_, i) => 0xb0000 + i * PAGE),
+];
+/** Where the kernel's part may start: also in the middle of the windows. */
+const KERNELS = [0xc0000000, 0x4000000];
 const SET_PTE = 41;
-const NO_TAG = 0xffffffff;
 const END = 0x20;
 /** mov eax, [edx]; mov [edx], eax */
 const LOAD = [0x8b, 0x02, ...RET];
@@ -43,7 +48,11 @@ const LOAD_AND_STORE = [0x8b, 0x02, 0x89, 0x02, ...RET];
 const anAddress = fc
   .tuple(fc.constantFrom(...WINDOWS), fc.constantFrom(0, 1, 31, 32, DATA >>> 12, STACK >>> 12))
   .map(([window, page]) => window + page * PAGE);
-const aRoot = fc.constantFrom(...ROOTS);
+const aRoot = fc.oneof(
+  fc.constantFrom(...ROOTS),
+  // So that flushes meet something.
+  fc.constantFrom<number>(DIRECTORY, OTHER_DIRECTORY),
+);
 const aStep = fc.oneof(
   fc.record({ do: fc.constant('load' as const), address: anAddress, user: fc.boolean() }),
   fc.record({ do: fc.constant('store' as const), address: anAddress, user: fc.boolean() }),
@@ -56,6 +65,7 @@ const aStep = fc.oneof(
   fc.record({ do: fc.constant('drop store entries' as const), address: anAddress }),
   fc.record({ do: fc.constant('flush execution' as const) }),
   fc.record({ do: fc.constant('flush all' as const) }),
+  fc.record({ do: fc.constant('kernel address' as const), address: fc.constantFrom(...KERNELS) }),
 );
 
 interface Entry {
@@ -73,29 +83,33 @@ function indexOf(address: number, kind: Entry['kind']): number {
   return (address >>> 12) & ((kind === 'execute' ? L.TLB_EXECUTION_ENTRIES : ENTRIES) - 1);
 }
 
-/** Those of no page table, and of the two that there are. */
-const CONTEXTS = 3;
-/** Addresses of their TLBs, two each. */
-const TLBS = Array.from({ length: 2 * CONTEXTS }, (_, i) => L.TLB_POOL + i * L.TLB_BYTES);
+/** Addresses of all TLBs, two for each context. */
+const TLBS = Array.from({ length: 2 * L.TLB_CONTEXTS }, (_, i) => L.TLB_POOL + i * L.TLB_BYTES);
+const NOBODY = -1;
+
+function contextOf(tlb: number): number {
+  return Math.floor((tlb - L.TLB_POOL) / L.TLB_CONTEXT_BYTES);
+}
 
 class Machine {
   readonly guest = new Guest('interp');
   readonly engine = this.guest.engine as InterpreterEngine;
   private root: number = DIRECTORY;
+  /** First linear address of the kernel's part. */
+  private start = 0;
 
   constructor() {
-    const { memory, mmu, cpu } = this.engine;
+    const { memory, cpu } = this.engine;
     this.guest.paging();
     for (let page = 0; page < RAM_BYTES >>> 12; page++)
       for (const table of [TABLE, OTHER_TABLE])
         memory.write32(table + 4 * page, (page * PAGE) | USER_WRITABLE);
     for (const window of WINDOWS) {
       memory.write32(DIRECTORY + (window >>> 22) * 4, TABLE | USER_WRITABLE);
-      memory.write32(OTHER_DIRECTORY + (window >>> 22) * 4, OTHER_TABLE | USER_WRITABLE);
+      for (const root of ROOTS.slice(1))
+        memory.write32(root + (window >>> 22) * 4, OTHER_TABLE | USER_WRITABLE);
     }
-    mmu.kernelAddress = KERNEL;
-    // Both have TLBs from now on.
-    for (const root of [OTHER_DIRECTORY, DIRECTORY]) mmu.setPageTable(root, false);
+    this.kernel = KERNELS[0]!;
     cpu.set(S.SET_PTE_NUMBER, SET_PTE);
     cpu.set(S.FLUSH_ASYNC_NUMBER, SET_PTE + 1);
     cpu.set(S.HYPERCALL_ARGUMENT_1, 4 * 3);
@@ -149,17 +163,27 @@ class Machine {
     cpu.set(S.DIRECT_TRAPS, 0);
   }
 
+  get kernel(): number {
+    return this.start;
+  }
+  set kernel(address: number) {
+    this.start = address;
+    this.engine.mmu.kernelAddress = address;
+  }
+
   get current(): number {
     return this.root;
   }
 
   /** All entries of all TLBs. */
   entries(): Entry[] {
-    const { i32 } = this.engine.memory;
+    const { i32, u8 } = this.engine.memory;
     const found: Entry[] = [];
-    for (const tlb of TLBS) {
-      const context = Math.floor((tlb - L.TLB_POOL) / L.TLB_CONTEXT_BYTES);
-      for (let index = 0; index < ENTRIES; index++)
+    for (const tlb of this.made()) {
+      const context = contextOf(tlb);
+      const data = u8.subarray(tlb, tlb + ENTRIES * DATA_ENTRY_BYTES);
+      const hasData = Buffer.compare(data, u8.subarray(L.EMPTY_TLB, L.EMPTY_TLB + data.length)) !== 0;
+      for (let index = 0; hasData && index < ENTRIES; index++)
         for (const [kind, at] of [
           ['load', FOR_LOADS],
           ['store', FOR_STORES],
@@ -171,21 +195,26 @@ class Machine {
         }
       for (let index = 0; index < L.TLB_EXECUTION_ENTRIES; index++) {
         const page = i32[(tlb + L.TLB_DATA_BYTES + 8 * index) >> 2]! >>> 0;
-        if (page !== NO_TAG) found.push({ context, tlb, index, kind: 'execute', page });
+        if (page !== L.NO_TAG >>> 0) found.push({ context, tlb, index, kind: 'execute', page });
       }
     }
     return found;
   }
 
-  ownerOf({ context }: Entry): number {
+  ownerOf({ context }: Pick<Entry, 'context'>): number {
     return this.engine.memory.i32[(L.TLB_OWNERS >> 2) + context]!;
+  }
+
+  /** TLBs that are in use: that of linear addresses, and those of address spaces that there were. */
+  private made(): number[] {
+    return TLBS.filter((tlb) => contextOf(tlb) === 0 || this.ownerOf({ context: contextOf(tlb) }) !== NOBODY);
   }
 
   /** Copies of all TLBs, by their addresses in control memory. */
   bytes(): Map<number, Uint8Array> {
     const { u8 } = this.engine.memory;
     const copies = new Map<number, Uint8Array>();
-    for (const tlb of TLBS) {
+    for (const tlb of this.made()) {
       copies.set(tlb, u8.slice(tlb, tlb + ENTRIES * DATA_ENTRY_BYTES));
       copies.set(tlb + L.TLB_DATA_BYTES, u8.slice(tlb + L.TLB_DATA_BYTES, tlb + L.TLB_BYTES));
     }
@@ -206,11 +235,22 @@ function expectMarked(machine: Machine): void {
         ? [L.TLB_EXECUTION_GROUPS, L.TLB_EXECUTION_GROUP_BITS]
         : [L.TLB_GROUPS, L.TLB_GROUP_BITS];
     const group = index >> bits;
-    const mark = page < KERNEL ? L.MARKED.user : L.MARKED.kernel;
+    const mark = page < machine.kernel ? L.MARKED.user : L.MARKED.kernel;
     const range = u8[tlb + L.TLB_RANGES + (page >>> L.TLB_RANGE_BITS)]!;
     return range === 0 || (u8[tlb + groups + group]! & mark) === 0;
   });
   expect(unmarked).toEqual([]);
+  // A page that becomes code loses its entries for stores by these.
+  const { i32 } = machine.engine.memory;
+  const unknown = machine.entries().filter(({ kind, page }) => {
+    const pfn = (page & (RAM_BYTES - 1)) >>> 12;
+    const flags = u8[L.PAGE_FLAGS + pfn]!;
+    if (kind !== 'store') return false;
+    if (flags & L.PAGE_HAS_CODE || !(flags & L.PAGE_HAS_STORE_ENTRY)) return true;
+    const isOnly = i32[(L.PAGE_STORED_FROM >> 2) + pfn]! >>> 0 === page;
+    return !isOnly && !(flags & L.PAGE_HAS_MORE_STORE_ENTRIES);
+  });
+  expect(unknown).toEqual([]);
 }
 
 test('flushes leave what they do not concern, and nothing else; SET_PTE by the engine is the same as by the Host', () => {
@@ -244,7 +284,7 @@ test('flushes leave what they do not concern, and nothing else; SET_PTE by the e
           case 'flush user':
             expectGone(
               () => mmu.flushUser(),
-              (entry) => machine.ownerOf(entry) === machine.current && entry.page < KERNEL,
+              (entry) => machine.ownerOf(entry) === machine.current && entry.page < machine.kernel,
             );
             break;
           case 'flush page': {
@@ -254,7 +294,7 @@ test('flushes leave what they do not concern, and nothing else; SET_PTE by the e
               () => mmu.flushPage(root, address),
               (entry) =>
                 entry.index === indexOf(address, entry.kind) &&
-                (address >= KERNEL || machine.ownerOf(entry) === root),
+                (address >= machine.kernel || machine.ownerOf(entry) === root),
             );
             break;
           }
@@ -277,7 +317,8 @@ test('flushes leave what they do not concern, and nothing else; SET_PTE by the e
             const { root, address } = step;
             expectGone(
               () => mmu.flushTopLevel(root, address >>> 22),
-              (entry) => isIn(address, entry.page) && (address >= KERNEL || machine.ownerOf(entry) === root),
+              (entry) =>
+                isIn(address, entry.page) && (address >= machine.kernel || machine.ownerOf(entry) === root),
             );
             break;
           }
@@ -289,6 +330,12 @@ test('flushes leave what they do not concern, and nothing else; SET_PTE by the e
             );
             break;
           }
+          case 'kernel address':
+            expectGone(
+              () => (machine.kernel = step.address),
+              () => true,
+            );
+            break;
           case 'flush execution':
             expectGone(
               () => mmu.flushExecution(),

@@ -16,8 +16,8 @@ import * as L from '../backend-wasm/memory-layout.js';
 import { PAGE } from '../frontend-x86/limits.js';
 import type { MachineMemory } from './machine-memory.js';
 
-/** Tag of an entry of the execution TLB that is none, unsigned. */
-const NO_TAG = 0xffffffff;
+/** `NO_TAG` as a number like other tags here. */
+const NO_PAGE_TAG = L.NO_TAG >>> 0;
 const EXECUTION_ENTRY_BYTES = 8;
 const EXECUTION_GROUP_BYTES = EXECUTION_ENTRY_BYTES << L.TLB_EXECUTION_GROUP_BITS;
 /** Four marks at once. */
@@ -40,7 +40,7 @@ export class Tlb {
     this.groups = (entriesOf(this.dataTlb) * DATA_ENTRY_BYTES) / L.TLB_GROUP_BYTES;
   }
 
-  /** To be called before generated code uses it, and when there is an EMPTY_TLB. */
+  /** To be called before generated code uses it. There has to be an EMPTY_TLB. */
   prepare(): void {
     if (!this.isNew) return;
     this.isNew = false;
@@ -130,8 +130,8 @@ export class Tlb {
       let left = 0;
       for (let e = from; e < from + (EXECUTION_GROUP_BYTES >> 2); e += 2) {
         const tag = i32[e]! >>> 0;
-        if (tag === NO_TAG) continue;
-        if (tag >= first && tag <= last) i32[e] = -1;
+        if (tag === NO_PAGE_TAG) continue;
+        if (tag >= first && tag <= last) i32[e] = L.NO_TAG;
         else left |= this.markOf(tag);
       }
       u8[base + L.TLB_EXECUTION_GROUPS + n] = left;
@@ -167,7 +167,7 @@ export class Tlb {
     const index = (address >>> 12) & (entriesOf(this.dataTlb) - 1);
     const at = this.base + index * DATA_ENTRY_BYTES;
     i32[(at + FOR_LOADS) >> 2] = i32[(at + FOR_STORES) >> 2] = noEntry(this.dataTlb, index);
-    i32[this.executionEntry(address)] = -1;
+    i32[this.executionEntry(address)] = L.NO_TAG;
   }
 
   /** Drops the entry for stores to a guest-physical page that a linear page may have. */

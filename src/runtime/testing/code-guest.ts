@@ -69,8 +69,9 @@ export class Guest {
   constructor(
     private readonly kind: EngineKind,
     tiers: TierOptions = {},
+    memory: { ramBytes: number; devicePages: number } = { ramBytes: RAM_BYTES, devicePages: 0 },
   ) {
-    this.engine = createEngine({ ramBytes: RAM_BYTES, devicePages: 0, kind, ...this.tiersOf(tiers) });
+    this.engine = createEngine({ ...memory, kind, ...this.tiersOf(tiers) });
     flatSegments(this.engine);
     // loop: call CODE; dec ecx; jnz loop; int 0x20
     this.put(DRIVER, [...CALL(DRIVER, CODE), 0x49, 0x75, 0xf8, 0xcd, 0x20]);
@@ -84,7 +85,7 @@ export class Guest {
     this.engine.memory.write(address, Uint8Array.from(bytes));
   }
 
-  /** Virtual = physical for all of RAM, in both page tables. */
+  /** Virtual = physical for the first MiB, in both page tables. */
   paging(): void {
     const { memory, mmu } = this.engine;
     for (const [directory, table] of [
