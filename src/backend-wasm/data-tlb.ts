@@ -1,8 +1,7 @@
 /**
  * The data TLB: entries of 8 bytes {for loads, for stores}, each a distance from linear to guest-physical addresses. There
- * are no tags. The index takes one address bit more than there are to guest-physical addresses, so that a distance, added
- * to an address of another page that has the same index, leads out of RAM; that of a page without entry does so
- * for all of them. One comparison of the sum with the end of RAM tells hit from miss.
+ * are no tags. The index takes one address bit more than RAM needs, so that a distance, added to an address of another
+ * page that has the same index, leads out of RAM; that of a page without entry does so for all of them. One comparison of the sum with the end of RAM tells hit from miss.
  */
 import { PAGE } from '../frontend-x86/limits.js';
 

@@ -83,7 +83,7 @@ export const NO_TAG = -1;
  */
 export const TLB_RANGES = TLB_DATA_BYTES + TLB_EXECUTION_BYTES;
 export const TLB_RANGE_BITS = 22;
-export const TLB_RANGE_COUNT = 1 << (32 - TLB_RANGE_BITS);
+const TLB_RANGE_COUNT = 1 << (32 - TLB_RANGE_BITS);
 /** A byte per group of neighbours, one bit for entries below KERNEL_START, one for others. First the execution TLB's groups. */
 export const MARKED = { user: 1, kernel: 2, any: 3 } as const;
 export const TLB_EXECUTION_GROUPS = TLB_RANGES + TLB_RANGE_COUNT;
