@@ -19,13 +19,14 @@ function expensive({ e, get }: RunCode): Expr {
   return e.ltU(get(FUEL), get(LEFT));
 }
 
-/** Enters the block at REC: counts the entry, and takes its LEFT instructions from the budget. */
+/** Enters the block at REC: takes its LEFT instructions from the budget, and from what it may execute until it is hot. */
 function claim({ e, get }: RunCode): Expr[] {
   const heat = (): Expr => e.add(get(REC), e.i32(RECORD_HEAT));
   return [
-    e.setLocal(ENTRY, e.sub(e.load(32, heat()), e.i32(1))),
-    e.store(32, heat(), get(ENTRY)),
-    e.if(e.pure('i32.eqz', [get(ENTRY)]), e.call('hot', [get(REC)], 'void')),
+    e.setLocal(ENTRY, e.load(32, heat())),
+    e.store(32, heat(), e.sub(get(ENTRY), get(LEFT))),
+    // From more than none to none or less: once, until somebody sets it anew.
+    e.if(e.ltU(e.sub(get(ENTRY), e.i32(1)), get(LEFT)), e.call('hot', [get(REC), get(FUEL)], 'void')),
     e.setLocal(FUEL, e.sub(get(FUEL), get(LEFT))),
     e.setLocal(PC, get(REC)),
     e.br('next'),

@@ -210,8 +210,8 @@ export const IMPORTS = {
   code_written: { params: ['i32', 'i32'], result: 'void' },
   /** (fuel left, the current instruction's included) → time-stamp counter. */
   clock: { params: ['i32'], result: 'i64' },
-  /** (record) → its block has become hot. The record may be a region's when this returns. */
-  hot: { params: ['i32'], result: 'void' },
+  /** (record, budget left) → its block has become hot. The record may be a region's when this returns. */
+  hot: { params: ['i32', 'i32'], result: 'void' },
   /** (entry left from, entry gone to): a sample of the transitions from region to region. */
   transition: { params: ['i32', 'i32'], result: 'void' },
   /** (entry): a sample of the times that a region, entered there, missed the TLB at EIP. */

@@ -20,7 +20,7 @@ export const RECORD_ENTRY = 6;
 export const RECORD_PLAIN = 8;
 /** Of `cross` records: the code map expected for the next page. */
 export const RECORD_CROSS_MAP = 8;
-/** In front of a block's first record: a dword that counts down how often the block was entered. */
+/** In front of a block's first record: a dword that counts down the block's instructions as they are executed. */
 export const RECORD_HEAT = -4;
 
 /** Handlers that are no instruction forms. */

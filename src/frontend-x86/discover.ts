@@ -2,14 +2,17 @@
 import { endsBlock } from './block-ends.js';
 import { decode } from './decode.js';
 import type { DecodedInstruction } from './decoded-instruction.js';
-import { MAX_INSTRUCTION, PAGE } from './limits.js';
+import { MAX_BLOCK, MAX_INSTRUCTION, PAGE } from './limits.js';
+
+/** Whether code is worth including: not at all, or at once, or if there is room when all else is included. */
+export type Interest = 'none' | 'now' | 'later';
 
 /** A page of code as discovery may look at it. */
 export interface CodePage {
   /** Its 4096 bytes. */
   readonly bytes: Uint8Array;
   /** Whether code at a page offset is worth including. */
-  readonly wanted: (offset: number) => boolean;
+  readonly interest: (offset: number) => Interest;
 }
 
 /** Places are byte offsets from the first byte of the page that discovery starts in; negative in pages before it. */
@@ -56,6 +59,7 @@ class Search {
   readonly leaders: Set<number>;
   readonly entries: Set<number>;
   private readonly queue: number[];
+  private readonly later: number[] = [];
   private readonly others: number[];
 
   constructor(private readonly options: DiscoveryOptions) {
@@ -80,13 +84,26 @@ class Search {
     return this.decoded.size >= this.options.maxInstructions;
   }
 
-  /** Makes a place a leader if it is worth it. */
+  /** Makes a place a leader if it is worth it, perhaps later. */
   private reach(place: number): boolean {
     if (this.leaders.has(place)) return true;
-    if (this.full || !this.options.page(pageOf(place))?.wanted(place & (PAGE - 1))) return false;
-    this.leaders.add(place);
-    this.queue.push(place);
-    return true;
+    if (this.full) return false;
+    const interest = this.options.page(pageOf(place))?.interest(place & (PAGE - 1)) ?? 'none';
+    if (interest === 'later') this.later.push(place);
+    if (interest === 'now') {
+      this.leaders.add(place);
+      this.queue.push(place);
+    }
+    return interest !== 'none';
+  }
+
+  private takeLater(): number | undefined {
+    for (let next = this.later.shift(); next !== undefined; next = this.later.shift()) {
+      if (this.leaders.has(next) || this.full) continue;
+      this.leaders.add(next);
+      return next;
+    }
+    return undefined;
   }
 
   private takeOther(): number | undefined {
@@ -102,13 +119,18 @@ class Search {
   }
 
   run(): void {
-    for (let next = this.queue.shift(); next !== undefined; next = this.queue.shift() ?? this.takeOther()) {
-      this.follow(next);
-    }
+    const take = (): number | undefined => this.queue.shift() ?? this.takeLater() ?? this.takeOther();
+    for (let next = take(); next !== undefined; next = take()) this.follow(next);
   }
 
   private follow(leader: number): void {
+    let instructions = 0;
     for (let place = leader; pageOf(place) === pageOf(leader);) {
+      // No block is longer. The interpreter's is not either, and what left this one's code in its middle comes back there.
+      if (instructions++ === MAX_BLOCK) {
+        if (this.reach(place)) this.entries.add(place);
+        return;
+      }
       const insn = this.at(place);
       if (insn === undefined) return;
       const end = place + insn.length;
@@ -148,5 +170,7 @@ export interface RegionOutline {
 export function outline(options: DiscoveryOptions): RegionOutline {
   const search = new Search(options);
   search.run();
-  return { leaders: [...search.leaders].sort((a, b) => a - b), entries: [...search.entries] };
+  // For some that were to be included later there was no room.
+  const entries = [...search.entries].filter((place) => search.leaders.has(place));
+  return { leaders: [...search.leaders].sort((a, b) => a - b), entries };
 }

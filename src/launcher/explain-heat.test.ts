@@ -1,4 +1,4 @@
-/** What is said of a block's entries is what made it hot or warm (`runtime/heating.ts`), not one step towards that. */
+/** What is said of a block's instructions is what made it hot or warm (`runtime/heating.ts`), not one step towards that. */
 import { expect, test } from '@jest/globals';
 import { fileURLToPath } from 'node:url';
 import { heatThresholds, STEP } from '../runtime/heating.js';
@@ -23,15 +23,15 @@ async function regionsOf(run: (machine: Machine) => unknown): Promise<Interprete
   return engine;
 }
 
-test('regions of auto were formed after as many entries as are told', async () => {
+test('regions of auto were formed after as many instructions as are told', async () => {
   const engine = await regionsOf((machine) => machine.runFor(1e9));
   const regions = [...engine.regions.regions()];
   for (const { origin } of regions) {
     const text = await explain(engine, (origin.linear + origin.start) >>> 0, true);
-    const [, heat, times] = /was (hot|warm): it had been entered (\d+) times/.exec(text)!;
-    const { entries } = heatThresholds(STEP)[heat as 'hot' | 'warm'];
-    expect(Number(times)).toBeGreaterThanOrEqual(entries);
-    expect(Number(times)).toBeLessThanOrEqual(origin.instructions);
+    const [, heat, spent] = /was (hot|warm): the interpreter had spent (\d+) of them on it/.exec(text)!;
+    const { instructions } = heatThresholds(STEP)[heat as 'hot' | 'warm'];
+    expect(Number(spent)).toBeGreaterThanOrEqual(instructions);
+    expect(Number(spent)).toBeLessThanOrEqual(origin.instructions);
   }
 });
 

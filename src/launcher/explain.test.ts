@@ -63,7 +63,7 @@ describe('explanations', () => {
     const text = await explain(engine, (origin.linear + origin.start) >>> 0);
     expect(text).toContain(`Region ${origin.name}: `);
     expect(text).toMatch(
-      /Formed after \d+ instructions, when the block at [0-9a-f]{8} was hot: it had been entered once\./,
+      /Formed after \d+ instructions, when the block at [0-9a-f]{8} was hot: the interpreter had spent \d+ of them on it\./,
     );
     const [, entered] = /Entered (\d+|once)/.exec(text)!;
     const [, left] = /Left (\d+|once)/.exec(text)!;
@@ -113,7 +113,7 @@ test('decoded code that is not hot', async () => {
   // The hypercall that switched it off.
   const text = await explain(engine!, machine.eip - 2);
   expect(text).toMatch(
-    /It is in the decoded block at .* which was entered (once|\d+ times)\.\nIt becomes hot, .* 30000 times within 20 million /,
+    /It is in the decoded block at .* which the interpreter has spent \d+ instructions on\.\nIt becomes hot, .* 180000 of 20 million /,
   );
 });
 

@@ -55,10 +55,10 @@ function trafficLines(traffic: RegionTraffic, entries: readonly number[], symbol
 
 /** How the region came to be. */
 function originLines(origin: RegionOrigin, text: RegionText, symbolOf?: SymbolOf): string[] {
-  const { start, heat, entered, instructions, merged = [], missing = [], missedAt } = origin;
+  const { start, heat, executed, instructions, merged = [], missing = [], missedAt } = origin;
   const at = (where: number): string => place(text.address(where), symbolOf);
   const lines = [
-    `Formed after ${instructions} instructions, when the block at ${at(start)} was ${heat}: it had been entered ${times(entered)}.`,
+    `Formed after ${instructions} instructions, when the block at ${at(start)} was ${heat}: the interpreter had spent ${executed} of them on it.`,
     ...merged.map(
       (part) =>
         `Merged after ${part.instructions} instructions with the region of the block at ${at(part.start)}.`,
@@ -96,18 +96,17 @@ async function regionLines(
 }
 
 function blockLines({ start, instructions, progress, refused }: BlockFacts, symbolOf?: SymbolOf): string[] {
-  const block = `It is in the decoded block at ${place(start, symbolOf)} (${instructions} instructions), which was `;
-  const { entered, isUnderTranslation, thresholds } = progress;
-  if (isUnderTranslation) return [`${block}worth a translation, and is being translated.`];
-  if (refused !== undefined) return [`${block}worth a translation, and was not translated: ${refused}.`];
+  const block = `It is in the decoded block at ${place(start, symbolOf)} (${instructions} instructions), which `;
+  const { executed, isUnderTranslation, thresholds } = progress;
+  if (isUnderTranslation) return [`${block}was worth a translation, and is being translated.`];
+  if (refused !== undefined) return [`${block}was worth a translation, and was not translated: ${refused}.`];
   const { hot, warm } = thresholds;
-  const lines = [`${block}entered ${times(entered)}.`];
-  if (warm === undefined)
-    lines.push(`It becomes hot, and is translated, when it is entered ${times(hot.entries)}.`);
+  const lines = [`${block}the interpreter has spent ${executed} instructions on.`];
+  if (warm === undefined) lines.push(`It becomes hot, and is translated, when that is ${hot.instructions}.`);
   else
     lines.push(
-      `It becomes hot, and is translated, when it is entered ${times(hot.entries)} within ${hot.within / 1e6} million instructions; with`,
-      `${times(warm.entries)} within ${warm.within / 1e6} million it is warm, and is translated when nothing else is to be.`,
+      `It becomes hot, and is translated, when that is ${hot.instructions} of ${hot.within / 1e6} million instructions of the guest; with`,
+      `${warm.instructions} of ${warm.within / 1e6} million it is warm, and is translated when nothing else is to be.`,
     );
   return lines;
 }

@@ -13,7 +13,7 @@ test('a loop whose translation was refused because of another page becomes hot a
   guest.put(CODE, [...LOOP, ...JMP(CODE + LOOP.length, COPY)]);
   guest.put(COPY, [...MOV_EAX(OLD), ...RET]);
   // The loop is hot in the end, and what follows it warm.
-  guest.call(FEW, 7);
+  guest.call(FEW, 4);
   expect(guest.translations.held.map(({ request }) => request.pages.size)).toContain(2);
   guest.put(COPY, [...MOV_EAX(NEW), ...RET]);
   guest.translations.finish();

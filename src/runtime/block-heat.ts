@@ -1,8 +1,9 @@
 /**
- * How often blocks are entered: a counter in front of each block's first record counts down to the entry at which it
- * becomes hot. Pages whose code changes often need more, which doubles with every change.
+ * How much of its time the interpreter spends in blocks: a counter in front of each block's first record counts its
+ * instructions down, all of them at each entry, to the entry at which it becomes hot. Entries alone would tell little: a
+ * block of 60 instructions is worth ten of 6. Pages whose code changes often need more, which doubles with every change.
  */
-import { RECORD_HEAT } from '../backend-wasm/record.js';
+import { RECORD_HEAT, RECORD_LEFT } from '../backend-wasm/record.js';
 import type { CodePageView } from './code-page.js';
 import type { MachineMemory } from './machine-memory.js';
 import { PAGE } from '../frontend-x86/limits.js';
@@ -14,7 +15,7 @@ const FREE_DROPS = 4;
 const MAX_PATIENCE = 20;
 
 export class BlockHeat {
-  /** A block becomes hot when it is entered this often: 1 .. 2^31 - 1. */
+  /** A block becomes hot when the interpreter has executed so many of its instructions: 1 .. 2^31 - 1. */
   threshold = NEVER_HOT;
 
   constructor(private readonly memory: MachineMemory) {}
@@ -29,7 +30,7 @@ export class BlockHeat {
     this.memory.i32[(record + RECORD_HEAT) >> 2] = NEVER_HOT;
   }
 
-  /** How often a block of the page has to be entered to be hot. */
+  /** How many of its instructions a block of the page has to execute to be hot. */
   of({ drops }: Pick<CodePageView, 'drops'>): number {
     const patience = Math.max(0, drops - FREE_DROPS);
     return Math.min(this.threshold * 2 ** Math.min(patience, MAX_PATIENCE), NEVER_HOT);
@@ -41,29 +42,34 @@ export class BlockHeat {
   }
 
   /**
-   * Whether a block of the page starts at the offset and was entered at least `entries` times. `wasWarm` knows blocks,
+   * Whether a block of the page starts at the offset and executed at least so many instructions. `wasWarm` knows blocks,
    * by their first record, that count anew, or not at all because they are part of a region.
    */
-  isWarm(page: CodePageView, offset: number, entries: number, wasWarm: (record: number) => boolean): boolean {
+  isWarm(
+    page: CodePageView,
+    offset: number,
+    instructions: number,
+    wasWarm: (record: number) => boolean,
+  ): boolean {
     const record = this.recordAt(page, offset);
     if (record === 0) return false;
-    return wasWarm(record) || this.wasEntered(record, page, entries);
+    return wasWarm(record) || this.hasExecuted(record, page, instructions);
   }
 
-  private wasEntered(record: number, page: CodePageView, entries: number): boolean {
+  private hasExecuted(record: number, page: CodePageView, instructions: number): boolean {
     const left = this.left(record);
     const heat = this.of(page);
-    // Region records count down from far above.
-    return left > heat || left <= heat - entries;
+    // Region records have a counter far above, which stays.
+    return left > heat || left <= heat - instructions;
   }
 
   /**
    * Page offsets of the blocks that are warm, hottest first: those of which `isRecent` says so, by their first record,
-   * or, if it knows nothing of them, that were entered at least `entries` times.
+   * or, if it knows nothing of them, that executed at least so many instructions.
    */
   warmBlocks(
     page: CodePageView,
-    entries: number,
+    instructions: number,
     isRecent: (record: number) => boolean | undefined,
   ): number[] {
     const { i32 } = this.memory;
@@ -71,7 +77,7 @@ export class BlockHeat {
     const map = page.map >> 2;
     for (let offset = 0; offset < PAGE; offset++) {
       const record = i32[map + offset]!;
-      if (record !== 0 && (isRecent(record) ?? this.wasEntered(record, page, entries)))
+      if (record !== 0 && (isRecent(record) ?? this.hasExecuted(record, page, instructions)))
         found.push({ offset, left: this.left(record) });
     }
     return found.sort((a, b) => a.left - b.left).map((f) => f.offset);
@@ -82,13 +88,13 @@ export class BlockHeat {
     return this.memory.i32[(map >> 2) + offset]!;
   }
 
-  /** Entries left until the block is hot; above `of` its page if it was hot already. */
+  /** Instructions left until the block is hot, or less than none; above `of` its page if it was hot already. */
   left(record: number): number {
     return this.memory.i32[(record + RECORD_HEAT) >> 2]!;
   }
 
   /** The next entry of the block does not count. */
   warmLess(record: number): void {
-    this.memory.i32[(record + RECORD_HEAT) >> 2]!++;
+    this.memory.i32[(record + RECORD_HEAT) >> 2]! += this.memory.u8[record + RECORD_LEFT]!;
   }
 }

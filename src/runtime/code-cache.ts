@@ -35,7 +35,7 @@ export interface FetchFault {
 
 export class CodeCache {
   private readonly records: RecordWriter;
-  /** How often the blocks are entered. */
+  /** How much of the blocks is executed. */
   readonly heat: BlockHeat;
   private pages = new Map<number, CodePage>();
   private readonly pageByMap: CodePage[] = [];
@@ -115,7 +115,7 @@ export class CodeCache {
     return first;
   }
 
-  /** The address for the next block's first record, its entry counter in front of it set. */
+  /** The address for the next block's first record, its counter in front of it set. */
   private allocate(page: CodePage): number {
     const first = this.nextRecord - RECORD_HEAT;
     this.heat.start(first, page);
@@ -307,6 +307,9 @@ export class CodeCache {
     let offset = start;
     // Code map of the page in which the block's instruction goes on.
     let nextMap = 0;
+    // The last place in the block where another starts, and the instructions in front of it.
+    let meeting = 0;
+    let beforeMeeting = 0;
     while (list.length < limit && offset < PAGE) {
       const insn = decode(u8, host + offset, Math.min(MAX_INSTRUCTION, PAGE - offset), flat);
       if (insn === 'more') {
@@ -321,6 +324,16 @@ export class CodeCache {
       list.push(insn);
       offset += insn.length;
       if (endsBlock(insn)) break;
+      if (this.memory.i32[(page.map >> 2) + offset] !== 0) {
+        meeting = offset;
+        beforeMeeting = list.length;
+      }
+    }
+    // A block that is full goes on in one that there is: else each place where straight code was ever entered, as behind an
+    // interrupt, had blocks of its own from there on, none of which a region knows.
+    if (list.length === MAX_BLOCK && meeting !== 0 && !endsBlock(list[MAX_BLOCK - 1]!)) {
+      list.length = beforeMeeting;
+      offset = meeting;
     }
     this.markCode(page.pfn, start, Math.min(offset, PAGE));
     this.counts.blocks++;

@@ -1,15 +1,15 @@
 /**
- * Which blocks are worth a translation. A block's counter tells when it was entered another `STEP` times; what counts is
- * how soon that happens. What is hot is asked for at once. What is merely warm, as most of a kernel is in time, is worth
- * the translator's time only while it has nothing else to do.
+ * Which blocks are worth a translation. A block's counter tells when the interpreter has executed another `STEP` of its
+ * instructions; what counts is how soon that happens. What is hot is asked for at once. What is merely warm, as most of a
+ * kernel is in time, is worth the translator's time only while it has nothing else to do.
  */
 
-/** Entries from one look at a block to the next. */
-export const STEP = 2000;
+/** Instructions of a block from one look at it to the next. */
+export const STEP = 12_000;
 /** This many steps within so many guest instructions make a block hot. */
 const HOT = { steps: 15, within: 20_000_000 } as const;
 /** And these make it warm. */
-const WARM = { steps: 3, within: 200_000_000 } as const;
+const WARM = { steps: 2, within: 200_000_000 } as const;
 /** After so many guest instructions it is something else that runs: what was warm before may no longer be. */
 const RECENT = 500_000_000;
 
@@ -22,24 +22,24 @@ const MOST_BLOCKS = 100_000;
 
 export type Heat = 'cold' | 'warm' | 'hot';
 
-/** So many entries of a block within so many guest instructions. */
+/** So many instructions of a block within so many of the guest. */
 export interface HeatThreshold {
-  readonly entries: number;
+  readonly instructions: number;
   readonly within: number;
 }
 
-/** What makes a block hot, and what warm, if a step of it takes so many entries. */
+/** What makes a block hot, and what warm, if a step of it takes so many instructions. */
 export function heatThresholds(step: number): Readonly<Record<'hot' | 'warm', HeatThreshold>> {
   const threshold = ({ steps, within }: typeof HOT | typeof WARM): HeatThreshold => ({
-    entries: steps * step,
+    instructions: steps * step,
     within,
   });
   return { hot: threshold(HOT), warm: threshold(WARM) };
 }
 
 interface History {
-  /** Entries in all steps. */
-  entered: number;
+  /** Instructions in all steps. */
+  executed: number;
   /** Instruction counts, and the steps since. */
   hotFrom: number;
   hotSteps: number;
@@ -56,12 +56,12 @@ export class Heating {
     const known = this.blocks.get(record);
     if (known) return known;
     if (this.blocks.size >= MOST_BLOCKS) this.blocks.clear();
-    const block = { entered: 0, hotFrom: now, hotSteps: 0, warmFrom: now, warmSteps: 0, seen: now };
+    const block = { executed: 0, hotFrom: now, hotSteps: 0, warmFrom: now, warmSteps: 0, seen: now };
     this.blocks.set(record, block);
     return block;
   }
 
-  /** The block with this first record came to the end of a step of so many entries, after `now` guest instructions. */
+  /** The block with this first record came to the end of a step of so many instructions, after `now` guest instructions. */
   note(record: number, now: number, step: number): Heat {
     const block = this.historyOf(record, now);
     block.seen = now;
@@ -73,16 +73,21 @@ export class Heating {
       block.warmFrom = now;
       block.warmSteps = 0;
     }
-    block.entered += step;
+    block.executed += step;
     block.hotSteps++;
     block.warmSteps++;
     if (block.hotSteps >= HOT.steps) return 'hot';
     return block.warmSteps >= WARM.steps ? 'warm' : 'cold';
   }
 
-  /** The block is asked for as part of a region, inside of which nobody counts its entries. */
+  /**
+   * The block is asked for as part of a region, inside of which nobody counts what it executes. What it was before says
+   * nothing about how often the interpreter still comes to it.
+   */
   include(record: number, now: number): void {
-    this.historyOf(record, now).seen = now;
+    const block = this.historyOf(record, now);
+    block.seen = block.hotFrom = block.warmFrom = now;
+    block.hotSteps = block.warmSteps = 0;
   }
 
   /** Whether the block took a step, or was asked for, not long ago; undefined if it never did. */
@@ -96,9 +101,15 @@ export class Heating {
     return this.blocks.has(record);
   }
 
-  /** Entries of the block in all its steps. */
-  enteredOf(record: number): number {
-    return this.blocks.get(record)?.entered ?? 0;
+  /** Instructions of the block in all its steps. */
+  executedOf(record: number): number {
+    return this.blocks.get(record)?.executed ?? 0;
+  }
+
+  /** How much of what the guest executes is the block of late: steps per instruction. What has just begun to run is not all there is. */
+  rateOf(record: number, now: number): number {
+    const block = this.blocks.get(record);
+    return block ? block.warmSteps / (now - block.warmFrom + HOT.within) : 0;
   }
 
   /** Its next steps are its first. */

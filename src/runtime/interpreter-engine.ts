@@ -74,7 +74,7 @@ export class InterpreterEngine implements TieredEngine {
       resolve: () => this.resolve(),
       code_written: (address: number, length: number) => this.code.written(address >>> 0, length),
       clock: (left: number) => this.clock(this.budgetEnd - left),
-      hot: (record: number) => this.tierUp.hot(record),
+      hot: (record: number, left: number) => this.tierUp.hot(record, this.budgetEnd - left),
       transition: (from: number, to: number) => this.tierUp.transition(from, to),
       missed: (entry: number) => this.tierUp.missed(entry),
       segments_not_flat: () => this.setFlat(false),

@@ -3,7 +3,8 @@
  * installs them when they come. The engine reports what is hot, and samples of what regions do; see `heating.ts` and
  * `region-merging.ts` for what becomes of these.
  */
-import { outline, pageOf } from '../frontend-x86/discover.js';
+import { PAGE } from '../frontend-x86/limits.js';
+import { type Interest, outline, pageOf } from '../frontend-x86/discover.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import { HANDLER, RECORD_OFFSET } from '../backend-wasm/record.js';
 import { SHARED_TRANSLATOR, type TranslationService } from './background.js';
@@ -30,6 +31,7 @@ import {
 } from './tiers.js';
 import { errorFacts, regionName, TranslatorBug } from './translator-bug.js';
 import type { RegionOrigin, Translation, TranslationRequest } from './translator.js';
+import { type CodeBlock, WaitingBlocks } from './waiting-blocks.js';
 
 /** What this needs of its engine. */
 export interface TieredEngine extends Engine {
@@ -39,10 +41,13 @@ export interface TieredEngine extends Engine {
   readonly regions: RegionCache;
 }
 
+/** A block to be translated, and why. */
+type ChosenBlock = CodeBlock & Pick<RegionOrigin, 'heat' | 'executed'>;
+
 /** How far a block is on its way to a translation. */
 export interface BlockProgress {
-  /** Entries so far. */
-  readonly entered: number;
+  /** Its instructions that the interpreter has executed so far. */
+  readonly executed: number;
   readonly isUnderTranslation: boolean;
   readonly thresholds: { readonly hot: HeatThreshold; readonly warm?: HeatThreshold };
 }
@@ -71,6 +76,7 @@ export class TierUp {
   private readonly misses = new PairSamples();
   /** Regions that are being translated anew, alone or with others. */
   private readonly remaking = new Set<Region>();
+  private readonly waiting = new WaitingBlocks();
   /** First records of the blocks that are being translated, and in how many regions each. */
   private underTranslation = new Map<number, number>();
 
@@ -93,6 +99,7 @@ export class TierUp {
       : translator;
     this.code.onFlush = () => {
       this.heating?.forgetAll();
+      this.waiting.clear();
       this.transitions.forgetAll();
       this.misses.forgetAll();
       // Who has asked keeps the old one.
@@ -106,8 +113,11 @@ export class TierUp {
     this.background.poll();
   }
 
-  /** Import `hot` (see `backend-wasm/memory-layout.ts`): translates the region around the block of a record. */
-  hot(record: number): void {
+  /**
+   * Import `hot` (see `backend-wasm/memory-layout.ts`): translates the region around the block of a record, or of another
+   * one. `now`: guest instructions so far.
+   */
+  hot(record: number, now: number): void {
     const { memory } = this;
     if (record >= L.SCRATCH_RECORDS) return;
     if (memory.i32[L.FLAT_MODE >> 2] === 0) return this.refusals.note('segments are not flat');
@@ -115,30 +125,38 @@ export class TierUp {
     if (handler === HANDLER.cross) return this.refusals.note('instruction straddles pages');
     if (handler === HANDLER.resume || handler === HANDLER.region) return;
     const linear = (memory.i32[L.PAGE_BASE >> 2]! + this.engine.cpu.get(CODE_BASE)) >>> 0;
-    const view = (delta: number): CodePageView | undefined => {
-      const map = this.mmu.codeMapOf((linear + delta * 4096) >>> 0);
-      return map === undefined ? undefined : this.code.pageOfMap(map);
-    };
-    const first = view(0);
-    if (first === undefined) return this.refusals.note('page is not mapped for execution');
-    const step = this.code.heat.of(first);
-    const worth = this.worthOf(record, step);
-    if (worth === undefined) {
-      this.code.heat.start(record, first);
-      return;
-    }
+    const page = this.pageAt(linear);
+    if (page === undefined) return this.refusals.note('page is not mapped for execution');
+    const chosen = this.choose({ record, linear, page }, now);
+    // What is not asked for now goes on being counted.
+    if (chosen?.record !== record) this.code.heat.start(record, page);
+    if (chosen) this.ask(chosen, now);
+  }
+
+  /** The page of code at a linear address of the running address space, if its code map is known. */
+  private pageAt(linear: number): CodePageView | undefined {
+    const map = this.mmu.codeMapOf(linear);
+    return map === undefined ? undefined : this.code.pageOfMap(map);
+  }
+
+  /** Asks for the region around a block. */
+  private ask({ record, linear, page: first, heat, executed }: ChosenBlock, now: number): void {
+    const { memory } = this;
+    const view = (delta: number): CodePageView | undefined => this.pageAt((linear + delta * PAGE) >>> 0);
     const from = performance.now();
     const known = new Map([[0, first]]);
     const warm = this.heat >> 3;
-    const now = this.engine.instructions;
     const wasWarm = (block: number): boolean => this.heating?.has(block) ?? false;
     /** Whether code is worth including; its page then belongs to the region. */
-    const include = (delta: number, page: CodePageView, offset: number): boolean => {
-      if (page !== first && this.code.heat.isRestless(page)) return false;
-      if (this.tiers !== 'jit' && !this.code.heat.isWarm(page, offset, warm, wasWarm)) return false;
-      if (!known.has(delta) && known.size >= REGION_PAGES) return false;
+    const interest = (delta: number, page: CodePageView, offset: number): Interest => {
+      if (page !== first && this.code.heat.isRestless(page)) return 'none';
+      if (this.tiers !== 'jit' && !this.code.heat.isWarm(page, offset, warm, wasWarm)) return 'none';
+      if (!known.has(delta) && known.size >= REGION_PAGES) return 'none';
       known.set(delta, page);
-      return true;
+      // What has a region can wait.
+      return this.tiers === 'auto' && this.code.isRegion(this.code.heat.recordAt(page, offset))
+        ? 'later'
+        : 'now';
     };
     const start = memory.data.getUint16(record + RECORD_OFFSET, true);
     const found = outline({
@@ -148,7 +166,7 @@ export class TierUp {
         return (
           page && {
             bytes: memory.view(page.pfn * 4096, 4096),
-            wanted: (offset) => include(delta, page, offset),
+            interest: (offset) => interest(delta, page, offset),
           }
         );
       },
@@ -156,7 +174,7 @@ export class TierUp {
       warm: this.code.heat.warmBlocks(first, warm, (block) => this.isRecent(block, now)),
       maxInstructions: REGION_INSTRUCTIONS[this.tiers],
     });
-    const eip = memory.i32[L.PAGE_BASE >> 2]! + start;
+    const eip = linear - this.engine.cpu.get(CODE_BASE) + start;
     const origin: RegionOrigin = {
       ...found,
       name: regionName(eip, this.engine.symbolOf?.(eip >>> 0)),
@@ -164,7 +182,8 @@ export class TierUp {
       optimized: this.tiers === 'auto',
       linear,
       start,
-      ...worth,
+      heat,
+      executed,
       instructions: now,
     };
     this.translations++;
@@ -173,18 +192,36 @@ export class TierUp {
     if (this.tiers === 'jit') this.background.finish();
   }
 
-  /** Why a block that was entered another `step` times is to be translated now; undefined if it is not. */
-  private worthOf(record: number, step: number): Pick<RegionOrigin, 'heat' | 'entered'> | undefined {
+  /** What is to be translated now that a block took another step: nothing, that block, or one that has waited. */
+  private choose(block: CodeBlock, now: number): ChosenBlock | undefined {
     const { background, heating } = this;
+    const step = this.code.heat.of(block.page);
     if (this.tiers === 'interp') return undefined;
-    if (this.tiers === 'auto' && (background.full || this.underTranslation.has(record))) return undefined;
-    if (heating === undefined) return { heat: 'hot', entered: step };
-    const heat = heating.note(record, this.engine.instructions, step);
-    if (this.engine.instructions < this.firstRequest || heat === 'cold') return undefined;
-    if (heat === 'warm' && !background.idle) return undefined;
-    const entered = heating.enteredOf(record);
-    heating.forget(record);
-    return { heat, entered };
+    if (this.tiers === 'auto' && (background.full || this.underTranslation.has(block.record)))
+      return undefined;
+    if (heating === undefined)
+      return { ...block, heat: 'hot', executed: step - this.code.heat.left(block.record) };
+    const heat = heating.note(block.record, now, step);
+    if (heat === 'cold') return undefined;
+    this.waiting.add(block);
+    if (now < this.firstRequest || (heat === 'warm' && !background.idle)) return undefined;
+    const chosen = heat === 'hot' ? block : this.hottestWaiting(heating, now);
+    if (chosen === undefined) return undefined;
+    const executed = heating.executedOf(chosen.record);
+    heating.forget(chosen.record);
+    return { ...chosen, heat, executed };
+  }
+
+  private hottestWaiting(heating: Heating, now: number): CodeBlock | undefined {
+    return this.waiting.hottest(
+      (record) => heating.rateOf(record, now),
+      ({ record, linear, page }) => {
+        const handler = this.memory.data.getUint16(record, true);
+        if (handler === HANDLER.resume || handler === HANDLER.region) return 'gone';
+        // Other address spaces may have something else there.
+        return this.pageAt(linear) === page ? 'here' : 'elsewhere';
+      },
+    );
   }
 
   /** Whether a block took a step, or was asked for, not long ago; undefined if it is not known to have done either. */
@@ -197,13 +234,13 @@ export class TierUp {
     return region !== undefined && isRecent(lastAskedFor(region.origin), now);
   }
 
-  /** How far the block with this first record is, if a step takes so many entries; for reports. */
+  /** How far the block with this first record is, if a step takes so many instructions; for reports. */
   progressOf(record: number, step: number): BlockProgress {
     const { heating } = this;
     return {
-      entered: (heating?.enteredOf(record) ?? 0) + step - this.code.heat.left(record),
+      executed: (heating?.executedOf(record) ?? 0) + step - this.code.heat.left(record),
       isUnderTranslation: this.underTranslation.has(record),
-      thresholds: heating ? heatThresholds(step) : { hot: { entries: step, within: Infinity } },
+      thresholds: heating ? heatThresholds(step) : { hot: { instructions: step, within: Infinity } },
     };
   }
 
@@ -270,6 +307,7 @@ export class TierUp {
     for (const r of records) {
       underTranslation.set(r, (underTranslation.get(r) ?? 0) + 1);
       this.heating?.include(r, origin.instructions);
+      this.waiting.delete(r);
     }
     const first = pages.get(0)!;
     this.request(origin, pages, () => {

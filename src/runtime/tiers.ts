@@ -7,7 +7,7 @@ import type { RegionLimits } from './region-cache.js';
 /** Which tiers run: `interp` the interpreter alone; `jit` every block as a region from its first run; `auto` hot ones. */
 export type Tiers = 'interp' | 'jit' | 'auto';
 
-/** Entries of a block before it is looked at: with `auto` a step (see `heating.ts`), else it is translated then. */
+/** Instructions that a block executes before it is looked at: with `auto` a step (see `heating.ts`), else it is translated then. */
 export const HEAT: Readonly<Record<Tiers, number>> = { interp: 0x7fffffff, jit: 1, auto: STEP };
 /** Guest instructions in which a kernel boots that the host has unpacked, and that unpacks nothing. */
 export const BOOT_INSTRUCTIONS = 24_000_000;
@@ -46,7 +46,7 @@ export interface TierOptions {
   readonly symbolOf?: SymbolOf;
   /** Counts how each region is entered and left, which costs time. Default false. */
   readonly watchRegions?: boolean;
-  /** Entries of a block before it is translated, whatever time they take: 1 .. 2^31 - 1. Default as `Tiers` and `HEAT` say. */
+  /** Instructions that a block executes before it is translated, however long that takes: 1 .. 2^31 - 1. Default as `Tiers` and `HEAT` say. */
   readonly heat?: number;
   /** About how many instructions the guest takes to boot; see `beginOfTranslation`. Default `BOOT_INSTRUCTIONS`. */
   readonly bootInstructions?: number | undefined;

@@ -44,8 +44,8 @@ export interface RegionOrigin extends RegionOutline {
   readonly start: number;
   /** What that block was when it was asked for. */
   readonly heat: 'hot' | 'warm';
-  /** How often it had been entered. */
-  readonly entered: number;
+  /** Instructions of it that the interpreter had executed. */
+  readonly executed: number;
   /** Guest instructions executed by then, to a run's precision. */
   readonly instructions: number;
   /** Regions that it took in, by the place of the block that each was made for. */
