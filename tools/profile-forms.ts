@@ -77,7 +77,7 @@ function look(): void {
     const page = engine.code.describePage(pfn);
     for (const { offset, instructions, countdown } of page?.blocks ?? []) {
       const address = pfn * PAGE + offset;
-      const entries = page!.heat - countdown;
+      const entries = Math.round((page!.heat - countdown) / instructions);
       const before = seen.get(address) ?? 0;
       const more = entries >= before ? entries - before : entries;
       seen.set(address, entries);

@@ -1,6 +1,6 @@
 /** What discovery takes into a region, and in which order. */
 import { describe, expect, test } from '@jest/globals';
-import { type Interest, outline, type RegionOutline } from './discover.js';
+import { type CodePage, type Interest, outline, type RegionOutline } from './discover.js';
 import { MAX_BLOCK, PAGE } from './limits.js';
 
 const NOP = 0x90;
@@ -9,13 +9,15 @@ const RET = 0xc3;
 /** The outline from the start of a page of NOPs but for the code given by offset. Nothing is wanted behind a RET. */
 function discover(
   code: Readonly<Record<number, readonly number[]>>,
-  { interest = (_offset: number): Interest => 'now', maxInstructions = 1000 } = {},
+  { interest = (_offset: number): Interest => 'now', maxInstructions = 1000, blocks = [] as number[] } = {},
 ): RegionOutline {
   const bytes = new Uint8Array(PAGE).fill(NOP);
   for (const [at, insns] of Object.entries(code)) bytes.set(insns, Number(at));
   const page = {
     bytes,
     interest: (offset: number) => (bytes[offset - 1] === RET ? 'none' : interest(offset)),
+    startsBlock: (offset: number) => blocks.includes(offset),
+    claim: () => true,
   };
   return outline({ start: 0, maxInstructions, page: (delta) => (delta === 0 ? page : undefined) });
 }
@@ -26,6 +28,11 @@ describe('straight code', () => {
   test('has a block, with an entry, wherever one of the interpreter ends', () => {
     const places = [0, MAX_BLOCK, 2 * MAX_BLOCK, 3 * MAX_BLOCK];
     expect(discover(code)).toEqual({ leaders: places, entries: places });
+  });
+
+  test('goes on in the last block of the interpreter that starts in it', () => {
+    const places = [0, 30, 30 + MAX_BLOCK, 30 + 2 * MAX_BLOCK];
+    expect(discover(code, { blocks: [0, 10, 30] })).toEqual({ leaders: places, entries: places });
   });
 
   test('is not taken in any further than it is worth', () => {
@@ -57,5 +64,47 @@ describe('callees', () => {
     expect(leaders).toEqual([0, 5, 10, B]);
     expect(entries).not.toContain(A);
     expect(discover(code, { maxInstructions: 12 }).leaders).toEqual([0, 5, A]);
+  });
+});
+
+describe('pages', () => {
+  const CALL_NEXT_PAGE = [0xe8, 0xfb, 0x0f, 0, 0];
+
+  test.each<[Interest, number]>([
+    ['now', 1000],
+    ['later', 1000],
+    ['later', 20],
+  ])('are claimed when code of them is taken in: %s, of %d instructions', (interest, maxInstructions) => {
+    const bytes = new Uint8Array(PAGE).fill(NOP);
+    bytes.set(CALL_NEXT_PAGE);
+    bytes[60] = RET;
+    const claimed = new Set<number>();
+    const { leaders } = outline({
+      start: 0,
+      maxInstructions,
+      page: (delta) => ({
+        bytes,
+        interest: (offset) => (bytes[offset - 1] === RET ? 'none' : delta === 0 ? 'now' : interest),
+        startsBlock: () => false,
+        claim: () => claimed.add(delta) !== undefined,
+      }),
+    });
+    expect(claimed).toEqual(new Set(leaders.map((place) => Math.floor(place / PAGE))));
+    expect(claimed.has(1)).toBe(maxInstructions > 20);
+  });
+
+  test('that are refused are left out', () => {
+    const bytes = new Uint8Array(PAGE).fill(NOP);
+    bytes.set(CALL_NEXT_PAGE);
+    bytes[60] = RET;
+    const page = (delta: number): CodePage => ({
+      bytes,
+      interest: (offset) => (bytes[offset - 1] === RET ? 'none' : 'later'),
+      startsBlock: () => false,
+      claim: () => delta === 0,
+    });
+    const { leaders, entries } = outline({ start: 0, maxInstructions: 1000, page });
+    expect(leaders).toEqual([0, 5]);
+    expect(entries).toEqual([0, 5]);
   });
 });

@@ -13,6 +13,10 @@ export interface CodePage {
   readonly bytes: Uint8Array;
   /** Whether code at a page offset is worth including. */
   readonly interest: (offset: number) => Interest;
+  /** Whether the interpreter has a block that starts at a page offset. */
+  readonly startsBlock: (offset: number) => boolean;
+  /** Asks for the page as one of the region's; false if it has as many as it may have. */
+  readonly claim: () => boolean;
 }
 
 /** Places are byte offsets from the first byte of the page that discovery starts in; negative in pages before it. */
@@ -88,18 +92,21 @@ class Search {
   private reach(place: number): boolean {
     if (this.leaders.has(place)) return true;
     if (this.full) return false;
-    const interest = this.options.page(pageOf(place))?.interest(place & (PAGE - 1)) ?? 'none';
-    if (interest === 'later') this.later.push(place);
-    if (interest === 'now') {
-      this.leaders.add(place);
-      this.queue.push(place);
+    const page = this.options.page(pageOf(place));
+    const interest = page?.interest(place & (PAGE - 1)) ?? 'none';
+    if (interest === 'later') {
+      this.later.push(place);
+      return true;
     }
-    return interest !== 'none';
+    if (interest === 'none' || !page!.claim()) return false;
+    this.leaders.add(place);
+    this.queue.push(place);
+    return true;
   }
 
   private takeLater(): number | undefined {
     for (let next = this.later.shift(); next !== undefined; next = this.later.shift()) {
-      if (this.leaders.has(next) || this.full) continue;
+      if (this.leaders.has(next) || this.full || !this.options.page(pageOf(next))?.claim()) continue;
       this.leaders.add(next);
       return next;
     }
@@ -125,12 +132,16 @@ class Search {
 
   private follow(leader: number): void {
     let instructions = 0;
+    let meeting: number | undefined;
     for (let place = leader; pageOf(place) === pageOf(leader);) {
-      // No block is longer. The interpreter's is not either, and what left this one's code in its middle comes back there.
-      if (instructions++ === MAX_BLOCK) {
-        if (this.reach(place)) this.entries.add(place);
+      // No block is longer. It goes on where the interpreter's does (`CodeCache`), so that what left its code comes back there.
+      if (instructions === MAX_BLOCK) {
+        const next = meeting ?? place;
+        if (this.reach(next)) this.entries.add(next);
         return;
       }
+      if (instructions++ > 0 && this.options.page(pageOf(place))?.startsBlock(place & (PAGE - 1)))
+        meeting = place;
       const insn = this.at(place);
       if (insn === undefined) return;
       const end = place + insn.length;

@@ -88,7 +88,7 @@ export class BlockHeat {
     return this.memory.i32[(map >> 2) + offset]!;
   }
 
-  /** Instructions left until the block is hot, or less than none; above `of` its page if it was hot already. */
+  /** Instructions left until the block is hot, or less than none; above `of` its page in a region's entry. */
   left(record: number): number {
     return this.memory.i32[(record + RECORD_HEAT) >> 2]!;
   }

@@ -38,10 +38,10 @@ export interface PageDescription {
     readonly instructions: number;
     /** Its first record. */
     readonly record: number;
-    /** Entries left until it is looked at; far above `heat` if that is never, as it stands for a region's entry. */
+    /** Instructions left until it is looked at; far above `heat` if that is never, as it stands for a region's entry. */
     readonly countdown: number;
   }[];
-  /** Entries from one look at a block to the next. */
+  /** Instructions of a block from one look at it to the next. */
   readonly heat: number;
   readonly drops: number;
 }

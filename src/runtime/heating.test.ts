@@ -1,4 +1,4 @@
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { Heating, heatThresholds, STEP } from './heating.js';
 
 const BLOCK = 0x1000;
@@ -62,7 +62,7 @@ test('instructions are counted over all steps, in whatever time', () => {
   expect(heating.executedOf(BLOCK)).toBe(0);
 });
 
-test('thresholds in entries are those in steps', () => {
+test('thresholds in instructions are those in steps', () => {
   const { hot, warm } = heatThresholds(STEP);
   const executed = (heat: string): number => {
     const heating = new Heating();
@@ -71,4 +71,34 @@ test('thresholds in entries are those in steps', () => {
   };
   expect(executed('hot')).toBe(hot.instructions);
   expect(executed('warm')).toBe(warm.instructions);
+});
+
+describe('rates', () => {
+  const OTHER = 0x2000;
+
+  test('are those of what runs on, not of what has ended', () => {
+    const heating = new Heating();
+    for (let i = 0; i < 20; i++) heating.note(BLOCK, i * MILLION, STEP);
+    for (let i = 0; i < 8; i++) heating.note(OTHER, i * 10 * MILLION, STEP);
+    expect(heating.rateOf(BLOCK, 20 * MILLION)).toBeGreaterThan(heating.rateOf(OTHER, 20 * MILLION));
+    expect(heating.rateOf(BLOCK, 75 * MILLION)).toBeLessThan(heating.rateOf(OTHER, 75 * MILLION));
+  });
+
+  test('of what runs evenly stay what they are', () => {
+    const heating = new Heating();
+    const rates: number[] = [];
+    for (let now = 0; now < 1000 * MILLION; now += 5 * MILLION) {
+      heating.note(BLOCK, now, STEP);
+      if (now > 100 * MILLION) rates.push(heating.rateOf(BLOCK, now));
+    }
+    expect(Math.max(...rates) / Math.min(...rates)).toBeLessThan(1.3);
+  });
+
+  test('of what nobody has seen, and of what was just asked for, are 0', () => {
+    const heating = new Heating();
+    expect(heating.rateOf(BLOCK, MILLION)).toBe(0);
+    heating.note(BLOCK, MILLION, STEP);
+    heating.include(BLOCK, 2 * MILLION);
+    expect(heating.rateOf(BLOCK, 2 * MILLION)).toBe(0);
+  });
 });

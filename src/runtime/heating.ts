@@ -69,9 +69,14 @@ export class Heating {
       block.hotFrom = now;
       block.hotSteps = 0;
     }
-    if (now - block.warmFrom > WARM.within) {
+    const past = now - block.warmFrom;
+    if (past > 2 * WARM.within) {
       block.warmFrom = now;
       block.warmSteps = 0;
+    } else if (past > WARM.within) {
+      // Half of what was counts on, as if it had taken half of the time: what runs evenly has the same rate all the time.
+      block.warmFrom = now - WARM.within / 2;
+      block.warmSteps >>= 1;
     }
     block.executed += step;
     block.hotSteps++;
@@ -106,10 +111,15 @@ export class Heating {
     return this.blocks.get(record)?.executed ?? 0;
   }
 
-  /** How much of what the guest executes is the block of late: steps per instruction. What has just begun to run is not all there is. */
+  /**
+   * How much of what the guest executes is the block: steps per instruction. What has just begun to run is not all there
+   * is, and what has taken no step for twice as long as it used to take may have ended. On pages that change often,
+   * whose steps are longer, blocks are worth less than they execute.
+   */
   rateOf(record: number, now: number): number {
     const block = this.blocks.get(record);
-    return block ? block.warmSteps / (now - block.warmFrom + HOT.within) : 0;
+    if (!block) return 0;
+    return Math.min(block.warmSteps / (now - block.warmFrom + HOT.within), 2 / (now - block.seen));
   }
 
   /** Its next steps are its first. */

@@ -147,12 +147,14 @@ export class TierUp {
     const known = new Map([[0, first]]);
     const warm = this.heat >> 3;
     const wasWarm = (block: number): boolean => this.heating?.has(block) ?? false;
-    /** Whether code is worth including; its page then belongs to the region. */
-    const interest = (delta: number, page: CodePageView, offset: number): Interest => {
+    const claim = (delta: number, page: CodePageView): boolean => {
+      if (!known.has(delta) && known.size >= REGION_PAGES) return false;
+      known.set(delta, page);
+      return true;
+    };
+    const interest = (page: CodePageView, offset: number): Interest => {
       if (page !== first && this.code.heat.isRestless(page)) return 'none';
       if (this.tiers !== 'jit' && !this.code.heat.isWarm(page, offset, warm, wasWarm)) return 'none';
-      if (!known.has(delta) && known.size >= REGION_PAGES) return 'none';
-      known.set(delta, page);
       // What has a region can wait.
       return this.tiers === 'auto' && this.code.isRegion(this.code.heat.recordAt(page, offset))
         ? 'later'
@@ -166,7 +168,9 @@ export class TierUp {
         return (
           page && {
             bytes: memory.view(page.pfn * 4096, 4096),
-            interest: (offset) => interest(delta, page, offset),
+            interest: (offset) => interest(page, offset),
+            startsBlock: (offset) => this.code.heat.recordAt(page, offset) !== 0,
+            claim: () => claim(delta, page),
           }
         );
       },
@@ -202,7 +206,10 @@ export class TierUp {
     if (heating === undefined)
       return { ...block, heat: 'hot', executed: step - this.code.heat.left(block.record) };
     const heat = heating.note(block.record, now, step);
-    if (heat === 'cold') return undefined;
+    if (heat === 'cold') {
+      this.waiting.delete(block.record);
+      return undefined;
+    }
     this.waiting.add(block);
     if (now < this.firstRequest || (heat === 'warm' && !background.idle)) return undefined;
     const chosen = heat === 'hot' ? block : this.hottestWaiting(heating, now);
@@ -218,7 +225,7 @@ export class TierUp {
       ({ record, linear, page }) => {
         const handler = this.memory.data.getUint16(record, true);
         if (handler === HANDLER.resume || handler === HANDLER.region) return 'gone';
-        // Other address spaces may have something else there.
+        // Other address spaces may have something else there, or it was not executed in this one of late.
         return this.pageAt(linear) === page ? 'here' : 'elsewhere';
       },
     );
@@ -307,7 +314,6 @@ export class TierUp {
     for (const r of records) {
       underTranslation.set(r, (underTranslation.get(r) ?? 0) + 1);
       this.heating?.include(r, origin.instructions);
-      this.waiting.delete(r);
     }
     const first = pages.get(0)!;
     this.request(origin, pages, () => {

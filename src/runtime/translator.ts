@@ -42,11 +42,11 @@ export interface RegionOrigin extends RegionOutline {
   readonly linear: number;
   /** Offset in that page of the block that became hot. */
   readonly start: number;
-  /** What that block was when it was asked for. */
+  /** What was asked for at once, or what came to its turn. */
   readonly heat: 'hot' | 'warm';
   /** Instructions of it that the interpreter had executed. */
   readonly executed: number;
-  /** Guest instructions executed by then, to a run's precision. */
+  /** Guest instructions executed by then; of a merged region to a run's precision. */
   readonly instructions: number;
   /** Regions that it took in, by the place of the block that each was made for. */
   readonly merged?: readonly { readonly start: number; readonly instructions: number }[];

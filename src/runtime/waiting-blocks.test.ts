@@ -2,9 +2,9 @@
 import { expect, test } from '@jest/globals';
 import type { CodePageView } from './code-page.js';
 import { STEP } from './heating.js';
-import { CODE, DATA, Guest, PAGE, RET } from './testing/code-guest.js';
+import { CODE, DATA, Guest, JMP, PAGE, RET } from './testing/code-guest.js';
 import { regionName } from './translator-bug.js';
-import { type CodeBlock, WaitingBlocks } from './waiting-blocks.js';
+import { type CodeBlock, MOST_WAITING, WaitingBlocks } from './waiting-blocks.js';
 
 const block = (record: number): CodeBlock => ({ record, linear: 0, page: {} as CodePageView });
 const here = (): 'here' => 'here';
@@ -24,9 +24,19 @@ test('the block with the largest rate, of those that are here', () => {
   expect(waiting.hottest(() => 0, here)).toBeUndefined();
 });
 
+test('too many are forgotten, but not for one that is there', () => {
+  const waiting = new WaitingBlocks();
+  const rate = (record: number): number => record + 1;
+  for (let record = 0; record < MOST_WAITING; record++) waiting.add(block(record));
+  waiting.add(block(7));
+  expect(waiting.hottest(rate, here)?.record).toBe(MOST_WAITING - 1);
+  waiting.add(block(-0.5));
+  expect(waiting.hottest(rate, here)?.record).toBe(-0.5);
+});
+
 const NOP = 0x90;
 const JMP_EBX = [0xff, 0xe3];
-const [LONG, SHORT] = [CODE + PAGE, CODE + 2 * PAGE];
+const [LONG, SHORT, LAST] = [CODE + PAGE, CODE + 2 * PAGE, CODE + 3 * PAGE];
 
 test('when the translator is idle that is asked for which ran most, whatever ran last', () => {
   const guest = new Guest('auto', { heat: undefined });
@@ -42,4 +52,21 @@ test('when the translator is idle that is asked for which ran most, whatever ran
   translations.idle = true;
   guest.call(STEP, DATA, SHORT);
   expect(translations.held[0]!.request.name).toBe(regionName(LONG, undefined));
+});
+
+test('what is part of a region that was asked for does not wait any more', () => {
+  const guest = new Guest('auto', { heat: undefined });
+  const { translations } = guest;
+  guest.engine.instructions = 1e8;
+  guest.put(CODE, JMP_EBX);
+  guest.put(LONG, [...new Array<number>(50).fill(NOP), ...JMP(LONG + 50, SHORT)]);
+  guest.put(SHORT, [...new Array<number>(40).fill(NOP), ...RET]);
+  guest.put(LAST, RET);
+  translations.idle = false;
+  guest.call(STEP / 6, DATA, LONG);
+  translations.idle = true;
+  guest.call(4 * STEP, DATA, LAST);
+  const starts = translations.held.map(({ request }) => request.name);
+  expect(starts).toContain(regionName(LONG, undefined));
+  expect(starts).not.toContain(regionName(SHORT, undefined));
 });

@@ -1,7 +1,7 @@
 /** Blocks that are warm and wait for the translator to have next to nothing to do: then the one that runs most is next. */
 import type { CodePageView } from './code-page.js';
 
-/** A block of code as its first run found it. */
+/** A block of code where it last took a step. */
 export interface CodeBlock {
   /** Its first record. */
   readonly record: number;
@@ -11,13 +11,13 @@ export interface CodeBlock {
 }
 
 /** Blocks that wait at the most. One that is forgotten comes back when it has run some more. */
-const MOST_WAITING = 10_000;
+export const MOST_WAITING = 10_000;
 
 export class WaitingBlocks {
   private readonly blocks = new Map<number, CodeBlock>();
 
   add(block: CodeBlock): void {
-    if (this.blocks.size >= MOST_WAITING) this.blocks.clear();
+    if (this.blocks.size >= MOST_WAITING && !this.blocks.has(block.record)) this.blocks.clear();
     this.blocks.set(block.record, block);
   }
 

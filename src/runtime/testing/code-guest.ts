@@ -9,7 +9,7 @@ import { HeldTranslator } from './held-translator.js';
 import { PAGE } from '../../frontend-x86/limits.js';
 
 export const KINDS: readonly EngineKind[] = ['interp', 'jit', 'auto', 'reference'];
-/** Entries of a block before `auto` translates it here. */
+/** Instructions that a block executes before `auto` translates it here. */
 export const HEAT = 100;
 /** Calls after which an engine has asked for what it wants to have translated. */
 export const OFTEN: Readonly<Record<EngineKind, number>> = { interp: 50, jit: 50, auto: 1000, reference: 50 };
