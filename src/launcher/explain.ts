@@ -106,7 +106,7 @@ function blockLines({ start, instructions, progress, refused }: BlockFacts, symb
   else
     lines.push(
       `It becomes hot, and is translated, when that is ${hot.instructions} of ${hot.within / 1e6} million instructions of the guest; with`,
-      `${warm.instructions} of ${warm.within / 1e6} million it is warm, and is translated when nothing else is to be.`,
+      `${warm.instructions} of ${warm.within / 1e6} million it is warm, and is translated when it is the one that runs most.`,
     );
   return lines;
 }

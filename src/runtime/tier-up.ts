@@ -216,6 +216,7 @@ export class TierUp {
     if (chosen === undefined) return undefined;
     const executed = heating.executedOf(chosen.record);
     heating.forget(chosen.record);
+    this.waiting.delete(chosen.record);
     return { ...chosen, heat, executed };
   }
 
