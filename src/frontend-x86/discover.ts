@@ -2,6 +2,7 @@
 import { endsBlock } from './block-ends.js';
 import { decode } from './decode.js';
 import type { DecodedInstruction } from './decoded-instruction.js';
+import { cutFullBlock } from './full-block.js';
 import { MAX_BLOCK, MAX_INSTRUCTION, PAGE } from './limits.js';
 
 /** Whether code is worth including: not at all, or at once, or if there is room when all else is included. */
@@ -130,20 +131,21 @@ class Search {
     for (let next = take(); next !== undefined; next = take()) this.follow(next);
   }
 
+  private startsBlock(place: number): boolean {
+    return this.options.page(pageOf(place))?.startsBlock(place & (PAGE - 1)) ?? false;
+  }
+
   private follow(leader: number): void {
-    let instructions = 0;
-    let meeting: number | undefined;
+    const block: DecodedInstruction[] = [];
     for (let place = leader; pageOf(place) === pageOf(leader);) {
-      // No block is longer. It goes on where the interpreter's does (`CodeCache`), so that what left its code comes back there.
-      if (instructions === MAX_BLOCK) {
-        const next = meeting ?? place;
-        if (this.reach(next)) this.entries.add(next);
+      if (block.length === MAX_BLOCK) {
+        const { end } = cutFullBlock(block, place, (p) => this.startsBlock(p));
+        if (this.reach(end)) this.entries.add(end);
         return;
       }
-      if (instructions++ > 0 && this.options.page(pageOf(place))?.startsBlock(place & (PAGE - 1)))
-        meeting = place;
       const insn = this.at(place);
       if (insn === undefined) return;
+      block.push(insn);
       const end = place + insn.length;
       if (repeats(insn)) {
         this.leaders.add(place);

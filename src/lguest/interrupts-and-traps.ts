@@ -39,11 +39,13 @@ const CLEARED_ON_ENTRY = S.F_TF | S.F_NT | S.F_RF | S.F_VM;
 /**
  * When interrupts have to be looked at again if nothing else happens: at instruction counts that are a multiple of
  * these, so that every engine does it at the same instruction. Linux guests switch interrupts on (`lg_irq_enable`) and
- * unmask them without a word to the Host; on real hardware any interrupt of the host brought the Host in.
+ * unmask them without a word to the Host; on real hardware any interrupt of the host brought the Host in. Each look ends
+ * the engine's run, in which regions no longer fit towards its end: handlers that run for long with interrupts off while
+ * another one waits, as a timer's often do, must not be looked at all the time.
  */
 const LOOK_NEVER = 0;
 const LOOK_NEXT_INSTRUCTION = 1;
-const LOOK_HELD_BACK = 256;
+const LOOK_HELD_BACK = 4096;
 const LOOK_MASKED = 16384;
 
 export class InterruptsAndTraps {

@@ -4,9 +4,6 @@
  * are written the page's records all become `resume` records, so that even the block that is running goes back to
  * its bytes before the next instruction. `record-writer.ts` makes the records, `code-lines.ts` marks the lines.
  */
-import { decode } from '../frontend-x86/decode.js';
-import type { DecodedInstruction } from '../frontend-x86/decoded-instruction.js';
-import { endsBlock } from '../frontend-x86/block-ends.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import {
   HANDLER,
@@ -19,6 +16,7 @@ import {
   RECORD_PLAIN,
   REGION_RECORD_BYTES,
 } from '../backend-wasm/record.js';
+import { BlockBuilder, type FetchFault } from './block-builder.js';
 import { BlockHeat } from './block-heat.js';
 import { CodeLines, type LineBits } from './code-lines.js';
 import type { CodePage, CodePageView, PageDescription } from './code-page.js';
@@ -26,15 +24,11 @@ import type { FormTable } from './form-table.js';
 import type { MachineMemory } from './machine-memory.js';
 import type { GuestMmu } from './mmu.js';
 import { RecordWriter } from './record-writer.js';
-import { MAX_BLOCK, MAX_INSTRUCTION, PAGE } from '../frontend-x86/limits.js';
-
-/** A page fault or bad table met while fetching code; the caller reports it. */
-export interface FetchFault {
-  readonly address: number;
-}
+import { MAX_BLOCK, PAGE } from '../frontend-x86/limits.js';
 
 export class CodeCache {
   private readonly records: RecordWriter;
+  private readonly builder: BlockBuilder;
   /** How much of the blocks is executed. */
   readonly heat: BlockHeat;
   private pages = new Map<number, CodePage>();
@@ -43,15 +37,13 @@ export class CodeCache {
   private nextMap = L.CODE_MAPS;
   private nextRecord = L.RECORDS;
   private scratchEnd = L.SCRATCH_RECORDS;
-  private readonly straddle = new Uint8Array(2 * MAX_INSTRUCTION);
-  private readonly instructions: DecodedInstruction[] = [];
   /** The page that is being dropped, and whether all are. */
   private retiring: CodePage | undefined;
   private flushing = false;
   /** Called when everything was forgotten: other blocks get the addresses of records that there were. */
   onFlush: () => void = () => undefined;
   /** Counters for statistics. */
-  readonly counts = { blocks: 0, instructions: 0, invalidations: 0, flushes: 0 };
+  readonly counts = { invalidations: 0, flushes: 0 };
 
   constructor(
     private readonly memory: MachineMemory,
@@ -61,7 +53,16 @@ export class CodeCache {
     this.lines = new CodeLines(memory);
     this.records = new RecordWriter(memory, table);
     this.heat = new BlockHeat(memory);
+    this.builder = new BlockBuilder(memory, mmu, this.records, {
+      page: (pfn) => this.page(pfn),
+      markCode: (pfn, from, to) => this.markCode(pfn, from, to),
+    });
     memory.onCodeWritten = (address, length) => this.written(address, length);
+  }
+
+  /** Counters for statistics, too: what was decoded. */
+  get decoded(): BlockBuilder['counts'] {
+    return this.builder.counts;
   }
 
   /** The code map of the page, allocated if need be. */
@@ -100,14 +101,14 @@ export class CodeCache {
     const known = this.memory.i32[at]!;
     if (known !== 0) {
       if (this.memory.data.getUint16(known + RECORD_HANDLER, true) !== HANDLER.cross) return known;
-      const next = this.nextPage(linear, user);
+      const next = this.builder.nextPage(linear, user);
       if ('address' in next) return next;
       // It guards an instruction that goes on in that very page. If the walk has just marked this page's code as changed
       // the record is one that looks itself up again.
       if (this.memory.i32[(known + RECORD_CROSS_MAP) >> 2] === next.map) return known;
     }
     const first = this.allocate(page);
-    const end = this.build(first, physical, linear, flat, user, MAX_BLOCK, page);
+    const end = this.builder.build(first, physical, linear, flat, user, MAX_BLOCK, page);
     if (typeof end !== 'number') return end;
     this.nextRecord = end;
     page.blocks.push(first, end);
@@ -133,7 +134,7 @@ export class CodeCache {
       const handler = data.getUint16(first + RECORD_HANDLER, true);
       if (handler === HANDLER.region || handler === HANDLER.resume) continue;
       blocks.push({
-        offset: data.getUint16(first + RECORD_OFFSET, true),
+        offset: this.offsetOf(first),
         instructions: u8[first + RECORD_LEFT]!,
         record: first,
         countdown: this.heat.left(first),
@@ -172,6 +173,11 @@ export class CodeCache {
     page.blocks.push(entry, this.nextRecord);
     i32[at] = entry;
     page.regions.set(offset, { record, handler, entry, owner });
+  }
+
+  /** Offset in its page of the block with this first record. */
+  offsetOf(record: number): number {
+    return this.memory.data.getUint16(record + RECORD_OFFSET, true);
   }
 
   isRegion(record: number): boolean {
@@ -266,7 +272,7 @@ export class CodeCache {
     const page = this.page(physical >>> 12);
     const first = this.allocate(page);
     this.heat.never(first);
-    const end = this.build(first, physical, linear, flat, user, MAX_BLOCK, page);
+    const end = this.builder.build(first, physical, linear, flat, user, MAX_BLOCK, page);
     if (typeof end !== 'number') return end;
     this.nextRecord = end;
     page.blocks.push(first, end);
@@ -283,98 +289,18 @@ export class CodeCache {
     limit: number,
   ): number | FetchFault {
     const page = this.page(physical >>> 12);
-    const end = this.build(L.SCRATCH_RECORDS, physical, linear, flat, user, Math.min(limit, MAX_BLOCK), page);
+    const end = this.builder.build(
+      L.SCRATCH_RECORDS,
+      physical,
+      linear,
+      flat,
+      user,
+      Math.min(limit, MAX_BLOCK),
+      page,
+    );
     if (typeof end !== 'number') return end;
     this.scratchEnd = end;
     return L.SCRATCH_RECORDS;
-  }
-
-  private build(
-    at: number,
-    physical: number,
-    linear: number,
-    flat: boolean,
-    user: boolean,
-    limit: number,
-    page: CodePage,
-  ): number | FetchFault {
-    const { u8 } = this.memory;
-    const list = this.instructions;
-    list.length = 0;
-    const pageStart = physical & ~(PAGE - 1);
-    const host = L.RAM + (pageStart >>> 0);
-    const start = physical & (PAGE - 1);
-    let offset = start;
-    // Code map of the page in which the block's instruction goes on.
-    let nextMap = 0;
-    // The last place in the block where another starts, and the instructions in front of it.
-    let meeting = 0;
-    let beforeMeeting = 0;
-    while (list.length < limit && offset < PAGE) {
-      const insn = decode(u8, host + offset, Math.min(MAX_INSTRUCTION, PAGE - offset), flat);
-      if (insn === 'more') {
-        if (list.length > 0) break;
-        const second = this.straddling(physical, linear, flat, user, page);
-        if ('address' in second) return second;
-        list.push(second.instruction);
-        offset += second.instruction.length;
-        nextMap = second.map;
-        break;
-      }
-      list.push(insn);
-      offset += insn.length;
-      if (endsBlock(insn)) break;
-      if (this.memory.i32[(page.map >> 2) + offset] !== 0) {
-        meeting = offset;
-        beforeMeeting = list.length;
-      }
-    }
-    // A block that is full goes on in one that there is: else each place where straight code was ever entered, as behind an
-    // interrupt, had blocks of its own from there on, none of which a region knows.
-    if (list.length === MAX_BLOCK && meeting !== 0 && !endsBlock(list[MAX_BLOCK - 1]!)) {
-      list.length = beforeMeeting;
-      offset = meeting;
-    }
-    this.markCode(page.pfn, start, Math.min(offset, PAGE));
-    this.counts.blocks++;
-    this.counts.instructions += list.length;
-
-    const end = this.records.block(at, list, start, nextMap);
-    list.length = 0;
-    return end;
-  }
-
-  /** The page behind that of a linear address, which is entered into the execution TLB. */
-  private nextPage(linear: number, user: boolean): CodePage | FetchFault {
-    const address = ((linear & ~(PAGE - 1)) + PAGE) >>> 0;
-    const physical = this.mmu.translate(address, false, user);
-    if (physical < 0) return { address };
-    const page = this.page(physical >>> 12);
-    this.mmu.setExecutable(address, page.map);
-    return page;
-  }
-
-  private straddling(
-    physical: number,
-    linear: number,
-    flat: boolean,
-    user: boolean,
-    page: CodePage,
-  ): { instruction: DecodedInstruction; map: number } | FetchFault {
-    const { u8 } = this.memory;
-    const second = this.nextPage(linear, user);
-    if ('address' in second) return second;
-    const host = L.RAM + physical;
-    const here = PAGE - (physical & (PAGE - 1));
-    const there = MAX_INSTRUCTION - here;
-    this.straddle.set(u8.subarray(host, host + here), 0);
-    const next = L.RAM + second.pfn * PAGE;
-    this.straddle.set(u8.subarray(next, next + there), here);
-    const instruction = decode(this.straddle, 0, MAX_INSTRUCTION, flat);
-    if (instruction === 'more') throw new Error('the decoder wants more than 15 bytes');
-    second.dependents.add(page.pfn);
-    this.markCode(second.pfn, 0, instruction.length - here);
-    return { instruction, map: second.map };
   }
 
   /** Stores to the page take the slow path from here on. */

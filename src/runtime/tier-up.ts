@@ -4,9 +4,9 @@
  * `region-merging.ts` for what becomes of these.
  */
 import { PAGE } from '../frontend-x86/limits.js';
-import { type Interest, outline, pageOf } from '../frontend-x86/discover.js';
+import { pageOf } from '../frontend-x86/discover.js';
 import * as L from '../backend-wasm/memory-layout.js';
-import { HANDLER, RECORD_OFFSET } from '../backend-wasm/record.js';
+import { HANDLER } from '../backend-wasm/record.js';
 import { SHARED_TRANSLATOR, type TranslationService } from './background.js';
 import type { CodeCache } from './code-cache.js';
 import { sameLines } from './code-lines.js';
@@ -20,15 +20,8 @@ import { PunctualTranslator } from './punctual-translator.js';
 import { Refusals } from './refusals.js';
 import { type Region, type RegionCache, requestFor } from './region-cache.js';
 import { lastAskedFor, merge, PairSamples } from './region-merging.js';
-import {
-  beginOfTranslation,
-  HEAT,
-  MOST_MISSING,
-  REGION_INSTRUCTIONS,
-  REGION_PAGES,
-  type TierOptions,
-  type Tiers,
-} from './tiers.js';
+import { outlineRegion } from './region-outline.js';
+import { beginOfTranslation, HEAT, MOST_MISSING, type TierOptions, type Tiers } from './tiers.js';
 import { errorFacts, regionName, TranslatorBug } from './translator-bug.js';
 import type { RegionOrigin, Translation, TranslationRequest } from './translator.js';
 import { type CodeBlock, WaitingBlocks } from './waiting-blocks.js';
@@ -127,7 +120,7 @@ export class TierUp {
     const linear = (memory.i32[L.PAGE_BASE >> 2]! + this.engine.cpu.get(CODE_BASE)) >>> 0;
     const page = this.pageAt(linear);
     if (page === undefined) return this.refusals.note('page is not mapped for execution');
-    const chosen = this.choose({ record, linear, page }, now);
+    const chosen = this.choose(record, linear, page, now);
     // What is not asked for now goes on being counted.
     if (chosen?.record !== record) this.code.heat.start(record, page);
     if (chosen) this.ask(chosen, now);
@@ -140,47 +133,20 @@ export class TierUp {
   }
 
   /** Asks for the region around a block. */
-  private ask({ record, linear, page: first, heat, executed }: ChosenBlock, now: number): void {
-    const { memory } = this;
-    const view = (delta: number): CodePageView | undefined => this.pageAt((linear + delta * PAGE) >>> 0);
+  private ask(block: ChosenBlock, now: number): void {
     const from = performance.now();
-    const known = new Map([[0, first]]);
-    const warm = this.heat >> 3;
-    const wasWarm = (block: number): boolean => this.heating?.has(block) ?? false;
-    const claim = (delta: number, page: CodePageView): boolean => {
-      if (!known.has(delta) && known.size >= REGION_PAGES) return false;
-      known.set(delta, page);
-      return true;
-    };
-    const interest = (page: CodePageView, offset: number): Interest => {
-      if (page !== first && this.code.heat.isRestless(page)) return 'none';
-      if (this.tiers !== 'jit' && !this.code.heat.isWarm(page, offset, warm, wasWarm)) return 'none';
-      // What has a region can wait.
-      return this.tiers === 'auto' && this.code.isRegion(this.code.heat.recordAt(page, offset))
-        ? 'later'
-        : 'now';
-    };
-    const start = memory.data.getUint16(record + RECORD_OFFSET, true);
-    const found = outline({
-      start,
-      page: (delta) => {
-        const page = known.get(delta) ?? view(delta);
-        return (
-          page && {
-            bytes: memory.view(page.pfn * 4096, 4096),
-            interest: (offset) => interest(page, offset),
-            startsBlock: (offset) => this.code.heat.recordAt(page, offset) !== 0,
-            claim: () => claim(delta, page),
-          }
-        );
-      },
-      // Of what direct jumps do not lead to not what is known to be of old: a page has code of many programs and times.
-      warm: this.code.heat.warmBlocks(first, warm, (block) => this.isRecent(block, now)),
-      maxInstructions: REGION_INSTRUCTIONS[this.tiers],
+    const { start, outline, pages } = outlineRegion(block, this.code, {
+      tiers: this.tiers,
+      warm: this.heat >> 3,
+      bytesOf: (page) => this.memory.view(page.pfn * PAGE, PAGE),
+      pageAt: (address) => this.pageAt(address),
+      wasWarm: (record) => this.heating?.has(record) ?? false,
+      isRecent: (record) => this.isRecent(record, now),
     });
+    const { record, linear, heat, executed } = block;
     const eip = linear - this.engine.cpu.get(CODE_BASE) + start;
     const origin: RegionOrigin = {
-      ...found,
+      ...outline,
       name: regionName(eip, this.engine.symbolOf?.(eip >>> 0)),
       // With `jit` everything is translated, and little of it runs for long.
       optimized: this.tiers === 'auto',
@@ -192,24 +158,24 @@ export class TierUp {
     };
     this.translations++;
     this.translationMilliseconds += performance.now() - from;
-    this.translate(record, origin, known);
+    this.translate(record, origin, pages);
     if (this.tiers === 'jit') this.background.finish();
   }
 
   /** What is to be translated now that a block took another step: nothing, that block, or one that has waited. */
-  private choose(block: CodeBlock, now: number): ChosenBlock | undefined {
+  private choose(record: number, linear: number, page: CodePageView, now: number): ChosenBlock | undefined {
     const { background, heating } = this;
-    const step = this.code.heat.of(block.page);
+    const step = this.code.heat.of(page);
     if (this.tiers === 'interp') return undefined;
-    if (this.tiers === 'auto' && (background.full || this.underTranslation.has(block.record)))
-      return undefined;
+    if (this.tiers === 'auto' && (background.full || this.underTranslation.has(record))) return undefined;
     if (heating === undefined)
-      return { ...block, heat: 'hot', executed: step - this.code.heat.left(block.record) };
-    const heat = heating.note(block.record, now, step);
+      return { record, linear, page, heat: 'hot', executed: step - this.code.heat.left(record) };
+    const heat = heating.note(record, now, step);
     if (heat === 'cold') {
-      this.waiting.delete(block.record);
+      this.waiting.delete(record);
       return undefined;
     }
+    const block = { record, linear, page };
     this.waiting.add(block);
     if (now < this.firstRequest || (heat === 'warm' && !background.idle)) return undefined;
     const chosen = heat === 'hot' ? block : this.hottestWaiting(heating, now);

@@ -353,5 +353,6 @@ test('flushes leave what they do not concern, and nothing else; SET_PTE by the e
     }),
     { numRuns: 60 },
   );
-  expect(memory.i32[L.TLB_MISSES >> 2]).toBeGreaterThan(100);
+  // There was something to leave.
+  expect(memory.i32[L.TLB_MISSES >> 2]).toBeGreaterThan(20);
 });

@@ -2,7 +2,18 @@
 import { expect, test } from '@jest/globals';
 import type { CodePageView } from './code-page.js';
 import { STEP } from './heating.js';
-import { CODE, DATA, Guest, JMP, PAGE, RET } from './testing/code-guest.js';
+import {
+  CODE,
+  COPY,
+  DATA,
+  DIRECTORY,
+  Guest,
+  JMP,
+  OTHER_DIRECTORY,
+  OTHER_TABLE,
+  PAGE,
+  RET,
+} from './testing/code-guest.js';
 import { regionName } from './translator-bug.js';
 import { type CodeBlock, MOST_WAITING, WaitingBlocks } from './waiting-blocks.js';
 
@@ -69,4 +80,26 @@ test('what is part of a region that was asked for does not wait any more', () =>
   const starts = translations.held.map(({ request }) => request.name);
   expect(starts).toContain(regionName(LONG, undefined));
   expect(starts).not.toContain(regionName(SHORT, undefined));
+});
+
+test('what another address space has in its place waits for its own', () => {
+  const guest = new Guest('auto', { heat: undefined });
+  const { translations, engine } = guest;
+  engine.instructions = 1e8;
+  guest.paging();
+  guest.put(CODE, JMP_EBX);
+  for (const at of [LONG, COPY]) guest.put(at, [...new Array<number>(50).fill(NOP), ...RET]);
+  for (const at of [SHORT, LAST]) guest.put(at, RET);
+  guest.map(LONG, COPY, OTHER_DIRECTORY, OTHER_TABLE);
+  const asked = (): string[] => translations.held.map(({ request }) => request.name);
+  translations.idle = false;
+  guest.call(STEP / 6, DATA, LONG);
+  translations.idle = true;
+  engine.mmu.setPageTable(OTHER_DIRECTORY, false);
+  guest.call(3 * STEP, DATA, SHORT);
+  expect(asked()).not.toContain(regionName(LONG, undefined));
+  engine.mmu.setPageTable(DIRECTORY, false);
+  guest.call(1, DATA, LONG);
+  guest.call(3 * STEP, DATA, LAST);
+  expect(asked()).toContain(regionName(LONG, undefined));
 });

@@ -127,7 +127,7 @@ export class FuzzMachine {
   }
 
   get decodedBlocks(): number {
-    return this.engine instanceof InterpreterEngine ? this.engine.code.counts.blocks : 0;
+    return this.engine instanceof InterpreterEngine ? this.engine.code.decoded.blocks : 0;
   }
 }
 
