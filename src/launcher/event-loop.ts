@@ -1,9 +1,12 @@
 /** How the guest shares the thread with the rest of the program. */
 
 /** What a slice may take at the most, however slow the guest has become. */
-export const LONGEST_SLICE_MILLISECONDS = 4;
-/** The guest runs this long before input, signals and timers get their turn: a typed key must echo within 5 ms. */
-const SLICE_MILLISECONDS = 2;
+export const LONGEST_SLICE_MILLISECONDS = 2;
+/**
+ * The guest runs this long before input, signals and timers get their turn: a typed key must echo within 5 ms, also where
+ * the host gives the guest a third of a processor for a while. A turn of the event loop costs 6 µs.
+ */
+const SLICE_MILLISECONDS = 1;
 const FIRST_SLICE = 200_000;
 /** A slice's instructions where every run of a machine has to be cut at the same places, however fast the host is. */
 export const REPEATABLE_SLICE = FIRST_SLICE;

@@ -1,7 +1,7 @@
 /**
  * `Machine`: an lguest guest as an object. The command line is one user of it; programs are others.
  *
- * With the realtime clock `run` shares the thread: it runs the guest for a few milliseconds at a time and sleeps in the
+ * With the realtime clock `run` shares the thread: it runs the guest for a millisecond or two at a time and sleeps in the
  * event loop while the guest is halted. With the virtual clock everything that reaches the guest does so at guest times,
  * so that equal machines with equal input behave equally, instruction by instruction.
  */
