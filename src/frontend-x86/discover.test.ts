@@ -35,6 +35,11 @@ describe('straight code', () => {
     expect(discover(code, { blocks: [0, 10, 30] })).toEqual({ leaders: places, entries: places });
   });
 
+  test('goes on behind a block if another starts there', () => {
+    const places = [0, MAX_BLOCK, 2 * MAX_BLOCK, 3 * MAX_BLOCK];
+    expect(discover(code, { blocks: [0, 30, MAX_BLOCK] })).toEqual({ leaders: places, entries: places });
+  });
+
   test('is not taken in any further than it is worth', () => {
     const interest = (offset: number): Interest => (offset === 2 * MAX_BLOCK ? 'none' : 'now');
     expect(discover(code, { interest }).leaders).toEqual([0, MAX_BLOCK]);

@@ -1,6 +1,6 @@
 /** How the guest shares the thread with the rest of the program. */
 
-/** What a slice may take at the most, however slow the guest has become. */
+/** What a slice may take at the most, however slow the guest has become; looked at between runs of the engine. */
 export const LONGEST_SLICE_MILLISECONDS = 2;
 /**
  * The guest runs this long before input, signals and timers get their turn: a typed key must echo within 5 ms, also where

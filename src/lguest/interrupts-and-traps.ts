@@ -41,12 +41,13 @@ const CLEARED_ON_ENTRY = S.F_TF | S.F_NT | S.F_RF | S.F_VM;
  * these, so that every engine does it at the same instruction. Linux guests switch interrupts on (`lg_irq_enable`) and
  * unmask them without a word to the Host; on real hardware any interrupt of the host brought the Host in. Each look ends
  * the engine's run, in which regions no longer fit towards its end: handlers that run for long with interrupts off while
- * another one waits, as a timer's often do, must not be looked at all the time.
+ * another one waits, as a timer's often do, must not be looked at all the time. The numbers are prime: a guest's loop that
+ * lets interrupts in for a moment could else hide that moment from all looks.
  */
 const LOOK_NEVER = 0;
 const LOOK_NEXT_INSTRUCTION = 1;
-const LOOK_HELD_BACK = 4096;
-const LOOK_MASKED = 16384;
+const LOOK_HELD_BACK = 4093;
+const LOOK_MASKED = 16381;
 
 export class InterruptsAndTraps {
   /** Set by LGUEST_INIT. Before it there is nobody to interrupt. */

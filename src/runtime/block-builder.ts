@@ -73,6 +73,7 @@ export class BlockBuilder {
       offset += insn.length;
       if (endsBlock(insn)) break;
     }
+    // Behind a block that ends with its page nothing in it follows.
     if (list.length === MAX_BLOCK && offset < PAGE && !endsBlock(list[MAX_BLOCK - 1]!)) {
       const map = page.map >> 2;
       const cut = cutFullBlock(list, offset, (place) => this.memory.i32[map + place] !== 0);

@@ -60,7 +60,7 @@ export class CodeCache {
     memory.onCodeWritten = (address, length) => this.written(address, length);
   }
 
-  /** Counters for statistics, too: what was decoded. */
+  /** Blocks and instructions decoded so far, for statistics. */
   get decoded(): BlockBuilder['counts'] {
     return this.builder.counts;
   }

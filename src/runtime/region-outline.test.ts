@@ -1,49 +1,13 @@
 /** What a region takes in of what the interpreter has blocks of. */
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
 import { pageOf } from '../frontend-x86/discover.js';
 import { MAX_BLOCK } from '../frontend-x86/limits.js';
-import { InterpreterEngine } from './interpreter-engine.js';
 import { CALL, CODE, DATA, Guest, OFTEN, PAGE, RET } from './testing/code-guest.js';
 import { REGION_INSTRUCTIONS } from './tiers.js';
 import { regionName } from './translator-bug.js';
 
 const INC_EAX = 0x40;
 const JMP_EBX = [0xff, 0xe3];
-
-/** Offsets of the blocks in a page. */
-function blocksOf({ engine }: Guest, address: number): Set<number> {
-  if (!(engine instanceof InterpreterEngine)) throw new TypeError('an engine without predecoded code');
-  const { blocks } = engine.code.describePage(pageOf(address))!;
-  return new Set(blocks.map(({ offset }) => offset));
-}
-
-test('straight code that is longer than a block has the same blocks in regions as in the interpreter', () => {
-  const LENGTH = 4 * MAX_BLOCK;
-  fc.assert(
-    fc.property(
-      fc.uniqueArray(fc.nat(LENGTH - 1), { maxLength: 6 }),
-      fc.nat(PAGE - LENGTH - 1),
-      (ways, at) => {
-        const guest = new Guest('auto');
-        const start = CODE + PAGE + at;
-        guest.put(CODE, JMP_EBX);
-        guest.put(start, [...new Array<number>(LENGTH).fill(INC_EAX), ...RET]);
-        for (const way of ways) guest.call(1, DATA, start + way);
-        guest.call(OFTEN.auto, DATA, start);
-        const blocks = blocksOf(guest, start);
-        const page = regionName(start, undefined).slice(0, -3);
-        const regions = guest.translations.held
-          .map(({ request }) => request)
-          .filter(({ name }) => name.startsWith(page));
-        expect(regions).not.toEqual([]);
-        for (const { leaders } of regions) for (const place of leaders) expect(blocks.has(place)).toBe(true);
-        if (ways.length === 0) expect(regions[0]!.leaders).toHaveLength(LENGTH / MAX_BLOCK);
-      },
-    ),
-    { numRuns: 30, examples: [[[], 0]] },
-  );
-});
 
 test('what has a region is taken in last', () => {
   const [BOTH, FIRST, SECOND] = [CODE + PAGE, CODE + 2 * PAGE, CODE + 3 * PAGE];

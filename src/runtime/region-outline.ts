@@ -6,7 +6,7 @@ import type { CodePageView } from './code-page.js';
 import { REGION_INSTRUCTIONS, REGION_PAGES, type Tiers } from './tiers.js';
 import type { CodeBlock } from './waiting-blocks.js';
 
-/** What is known of code. Blocks are told by their first records. */
+/** What is known of code, and what to make of it. Blocks are told by their first records. */
 export interface CodeKnowledge {
   readonly tiers: Tiers;
   /** So many instructions executed of a block make it worth including. */

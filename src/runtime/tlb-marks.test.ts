@@ -255,12 +255,17 @@ function expectMarked(machine: Machine): void {
 
 test('flushes leave what they do not concern, and nothing else; SET_PTE by the engine is the same as by the Host', () => {
   const machine = new Machine();
-  const { mmu, memory } = machine.engine;
+  const { mmu } = machine.engine;
+  /** Entries that flushes left, and others. */
+  let left = 0;
+  let gone = 0;
   /** Runs a flush, after which exactly the entries that it does not concern are there. */
   const expectGone = (flush: () => void, concerns: (entry: Entry) => boolean): void => {
     const before = machine.entries();
     flush();
     const rest = before.filter((entry) => !concerns(entry));
+    left += rest.length;
+    gone += before.length - rest.length;
     expect(machine.entries()).toEqual(rest);
   };
   const steps = fc.array(aStep, { minLength: 1, maxLength: 40 });
@@ -353,6 +358,6 @@ test('flushes leave what they do not concern, and nothing else; SET_PTE by the e
     }),
     { numRuns: 60 },
   );
-  // There was something to leave.
-  expect(memory.i32[L.TLB_MISSES >> 2]).toBeGreaterThan(20);
+  expect(gone).toBeGreaterThan(0);
+  expect(left).toBeGreaterThan(0);
 });

@@ -97,6 +97,7 @@ test('what another address space has in its place waits for its own', () => {
   translations.idle = true;
   engine.mmu.setPageTable(OTHER_DIRECTORY, false);
   guest.call(3 * STEP, DATA, SHORT);
+  expect(asked()).toContain(regionName(SHORT, undefined));
   expect(asked()).not.toContain(regionName(LONG, undefined));
   engine.mmu.setPageTable(DIRECTORY, false);
   guest.call(1, DATA, LONG);

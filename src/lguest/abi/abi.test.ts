@@ -53,6 +53,22 @@ test('2.6.24: its registers and ring order', () => {
   expect(host.run(1)).toMatchObject({ what: 'panic', message: 'Oops' });
 });
 
+test('2.6.24: what switches interrupts on without a word is found', () => {
+  const { engine, host, setField } = initialised('2.6.24');
+  const handler = handlerOf(33);
+  const gate = [6, (handler & 0xffff0000) | 0x8e00, 33, 0x600000 | (handler & 0xffff)];
+  engine.int(0x1f, () => gate.forEach((v, i) => engine.cpu.setReg(i, v)));
+  host.run(1);
+  engine.cpu.set(S.ESP, 0x30000);
+  setField(0, 0);
+  host.raiseIrq(1);
+  engine.execute(100, () => setField(0, 0x200));
+  host.run(100);
+  expect(engine.cpu.eip).not.toBe(handler);
+  host.run(4093);
+  expect(engine.cpu.eip).toBe(handler);
+});
+
 test('2.6.32: vmcall, and page tables at the start', () => {
   const { engine, host, field } = initialised('2.6.32');
   const { mmu, memory } = engine;
