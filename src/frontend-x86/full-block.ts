@@ -2,9 +2,10 @@
 import type { DecodedInstruction } from './decoded-instruction.js';
 
 /**
- * Where a block that has as many instructions as one may have, and more of the same page behind them, ends: where the last block that there is starts in it, or
- * else behind its last instruction. Otherwise each place where straight code was ever entered, as behind an interrupt,
- * would have blocks of its own from there on, up to the end of the page, none of which a region knows.
+ * Where a block that has as many instructions as one may have, and more of the same page behind them, ends: where the last
+ * block that there is starts in it, or else behind its last instruction. Otherwise each place where straight code was ever
+ * entered, as behind an interrupt, would have blocks of its own from there on, up to the end of the page, none of which a
+ * region knows.
  * @param instructions the block's, in order; about its own start nobody is asked
  * @param end the place behind the last one
  * @param startsBlock whether there is a block that starts at a place
