@@ -96,7 +96,10 @@ export function regionHandler({ e, get, slot, setSlot, refund, executionEntry, a
   ];
   // Too little fuel for the region: its block as instructions, if that has been made. The record that the code map
   // names knows where; the one that was patched does not.
-  const short: Expr[] = [e.setLocal(EIP, e.add(get(BASE), e.load(16, get(REC), RECORD_OFFSET)))];
+  const short: Expr[] = [
+    e.setLocal(EIP, e.add(get(BASE), e.load(16, get(REC), RECORD_OFFSET))),
+    e.br('resolve', slot(L.ROUGH_BUDGETS)),
+  ];
   // Instructions at EIP, whether or not a region starts there.
   const plain: Expr[] = [
     setSlot(L.PLAIN_WANTED, e.i32(1)),

@@ -42,6 +42,9 @@ export const TRANSITION_SAMPLE = 2048;
 /** One of so many TLB misses of regions (a power of 2) is told to the import `missed`. */
 export const MISS_SAMPLE = 1024;
 
+/** Set while a run may end where the rest of its budget cannot pay a region: see `Engine.roughBudgets`. */
+export const ROUGH_BUDGETS = RUNTIME + 56;
+
 /** Set for `resolve`: the block at EIP has to run as instructions, even if a region starts there. */
 export const PLAIN_WANTED = RUNTIME + 60;
 

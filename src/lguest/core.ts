@@ -118,8 +118,6 @@ export class Host {
     this.exits = new Exits(this);
     this.engine.clock = (instructions) => this.clock.tsc(instructions);
     this.engine.cpuid = cpuidPolicy(options.cpuFeatures);
-    // Time is not counted in instructions.
-    this.engine.roughBudgets = this.clock.kind === 'realtime';
     if (options.directTraps !== false) this.engine.serve = (reason) => this.serveInside(reason);
   }
 
@@ -243,7 +241,10 @@ export class Host {
         return this.haltedEvent;
       }
       if (count >= end) return BUDGET_EVENT;
-      if (lastCount >= 0 && stopAt !== Infinity && performance.now() >= stopAt) return BUDGET_EVENT;
+      // What is left in the end of a stretch that is measured by the host's time is not worth a run, once there was one.
+      const stretch = lastCount >= 0 && stopAt !== Infinity;
+      if (stretch && ((realtime && end - count < ROUGH_BUDGET) || performance.now() >= stopAt))
+        return BUDGET_EVENT;
       if (count !== lastCount) {
         lastCount = count;
         turns = 0;
@@ -251,10 +252,14 @@ export class Host {
         // A guest whose trap handler traps on its first instruction must not keep the host from other work.
         return BUDGET_EVENT;
       }
-      // A run that ends roughly where the clock is to be looked at ends behind that.
-      const slack = realtime ? ROUGH_BUDGET : 0;
-      let budget = Math.min(end - count, this.lookAtClock + slack - count, LONGEST_RUN);
       const interval = traps.lookInterval;
+      // Time is not counted in instructions. Looks at what is held back are: runs that may end early end between
+      // regions, and a guest may let interrupts in only in the middle of one.
+      const rough = realtime && interval === 0;
+      engine.roughBudgets = rough;
+      // A run that ends roughly where the clock is to be looked at ends behind that.
+      const slack = rough ? ROUGH_BUDGET : 0;
+      let budget = Math.min(end - count, this.lookAtClock + slack - count, LONGEST_RUN);
       if (interval !== 0) budget = Math.min(budget, interval - (count % interval));
       if (cpu.get(S.FLAGS_SYSTEM) & S.F_TF) {
         this.singleStep();

@@ -55,8 +55,8 @@ export function describeBadPageTable(address: number, entry: number, linear: boo
     : `bad page table entry ${hex(entry)} for address ${hex(address)}`;
 }
 
-/** See `Engine.roughBudgets`. */
-export const ROUGH_BUDGET = 64;
+/** See `Engine.roughBudgets`: more than any block or region wants to be affordable. */
+export const ROUGH_BUDGET = 4096;
 
 /** How the owner answers an engine that asks it to serve something inside a run. */
 export const SERVED = {
@@ -82,8 +82,8 @@ export interface Engine {
    */
   run(budget: number): number;
   /**
-   * A run may end up to `ROUGH_BUDGET` instructions before its budget is used up rather than go to any expense for an
-   * exact count; set by the Host. Default false.
+   * A run may end less than `ROUGH_BUDGET` instructions before its budget is used up, but not before the first instruction,
+   * rather than go to any expense for an exact count; set by the Host. Default false.
    */
   roughBudgets: boolean;
   /**

@@ -43,7 +43,6 @@ export class InterpreterEngine implements TieredEngine {
   clock: (instructions: number) => bigint = BigInt;
   cpuid: Engine['cpuid'] = () => [0, 0, 0, 0];
   serve: Engine['serve'] = () => SERVED.no;
-  roughBudgets = false;
   private readonly runWasm: () => number;
   readonly regions: RegionCache;
   private readonly tiers: Tiers;
@@ -96,6 +95,13 @@ export class InterpreterEngine implements TieredEngine {
     this.tierUp = new TierUp(this, this.tiers, options);
     this.cpu.set(S.DIRECTION, 1);
     this.segmentsChanged();
+  }
+
+  get roughBudgets(): boolean {
+    return this.slot(L.ROUGH_BUDGETS) !== 0;
+  }
+  set roughBudgets(are: boolean) {
+    this.setSlot(L.ROUGH_BUDGETS, are ? 1 : 0);
   }
 
   private slot(at: number): number {
@@ -223,10 +229,11 @@ export class InterpreterEngine implements TieredEngine {
         if (plain) code.heat.warmLess(record);
         return record;
       }
+      // Not what a region leaves to the interpreter for once: that is about the instruction, not about the budget.
+      if (!plain && this.mayEndHere(fuel)) return this.exit(LEAVE.budget, 0, 0);
       let short = code.isRegion(record) ? code.plain(record, physical, linear, flat, user) : undefined;
       if (short === undefined || (typeof short === 'number' && code.needOf(short) > fuel)) {
-        if (this.roughBudgets && fuel < ROUGH_BUDGET && this.instructions + fuel !== this.budgetEnd)
-          return this.exit(LEAVE.budget, 0, 0);
+        if (this.mayEndHere(fuel)) return this.exit(LEAVE.budget, 0, 0);
         short = code.scratch(physical, linear, flat, user, fuel);
       }
       if (typeof short !== 'number') return this.fetchFault(short.address);
@@ -235,6 +242,11 @@ export class InterpreterEngine implements TieredEngine {
       if (error instanceof BadPageTable) return this.exit(LEAVE.badPageTable, error.address, error.entry);
       throw error;
     }
+  }
+
+  /** Whether the run may end with so much of its budget left (`Engine.roughBudgets`). */
+  private mayEndHere(fuel: number): boolean {
+    return this.roughBudgets && fuel < ROUGH_BUDGET && this.instructions + fuel !== this.budgetEnd;
   }
 
   /** What to throw for an error that came out of generated code. */
