@@ -101,6 +101,9 @@ export const TLB_BYTES = TLB_GROUPS + TLB_MOST_GROUPS;
 /** A context: user TLB, supervisor TLB. */
 export const TLB_CONTEXT_BYTES = 2 * TLB_BYTES;
 export const TLB_CONTEXTS = 9;
+/** Behind TLB_OWNERS likewise, when it was switched to for the last time, as a number of such switches; and that number. */
+export const TLB_LAST_USE = TLB_OWNERS + 4 * TLB_CONTEXTS;
+export const TLB_SWITCHES = TLB_LAST_USE + 4 * TLB_CONTEXTS;
 
 /** A byte per index of the table of regions: set when the region is entered. */
 export const REGION_USED = 0x90000;

@@ -130,13 +130,18 @@ export const SEGMENT_LOADED = 608;
 
 /**
  * Direct hypercalls: what an engine needs to perform the commonest by itself, where direct traps are allowed. The owner
- * keeps these from the guest's first hypercall on. Numbers of SET_PTE and FLUSH_ASYNC, and byte offsets, in the general
- * registers, of the first two arguments.
+ * keeps these from the guest's first hypercall on. Numbers of those calls, and byte offsets, in the general registers, of
+ * the first three arguments.
  */
 export const SET_PTE_NUMBER = 656;
 export const FLUSH_ASYNC_NUMBER = 660;
+export const SET_PGD_NUMBER = 700;
+export const NEW_PGTABLE_NUMBER = 704;
+export const SET_STACK_NUMBER = 708;
+export const LOAD_TLS_NUMBER = 716;
 export const HYPERCALL_ARGUMENT_1 = 664;
 export const HYPERCALL_ARGUMENT_2 = 668;
+export const HYPERCALL_ARGUMENT_3 = 720;
 /** The ring: guest-physical addresses of its status bytes and of its entries, an entry's size and offsets in it. */
 export const RING_STATUS = 672;
 export const RING_ENTRIES = 676;
@@ -144,21 +149,23 @@ export const RING_ENTRY_BYTES = 680;
 export const RING_NUMBER = 684;
 export const RING_ARGUMENT_1 = 688;
 export const RING_ARGUMENT_2 = 692;
+export const RING_ARGUMENT_3 = 724;
 /** Entry that is performed next. */
 export const RING_NEXT = 696;
 /** Entries of the turn in progress that the engine performed before it left the rest to the owner. */
 export const RING_TURN = 712;
-/** Performed by the engine: SET_PTEs, those in the ring, FLUSH_ASYNCs. */
-export const DIRECT_SET_PTES = 700;
-export const RING_SET_PTES = 704;
-export const DIRECT_FLUSHES = 708;
+/** Calls that the engine performed, a dword per number: made directly, and through the ring. */
+export const DIRECT_CALLS = 768;
+export const RING_CALLS = 896;
+/** There are fewer hypercalls than this in every ABI. */
+export const HYPERCALL_NUMBERS = 32;
 /** Entries of the ring, a power of 2; the status of a free one; the vector of hypercalls. */
 export const RING_SIZE = 64;
 export const RING_FREE = 0xff;
 export const HYPERCALL_VECTOR = 0x1f;
 
 /** Bytes of architectural state, from slot 0. Runtime state of the engine follows. */
-export const CPU_STATE_BYTES = 768;
+export const CPU_STATE_BYTES = 1024;
 
 /** Flag bits in EFLAGS (Intel SDM vol. 1, 3.4.3). */
 export const F_CF = 0x1;

@@ -10,6 +10,7 @@ import { RealtimeClock, VirtualClock, type Clock } from '../lguest/clock.js';
 import type { HostEvent } from '../lguest/core.js';
 import { GuestDeath, hex } from '../lguest/death.js';
 import { prepareEngine } from '../runtime/prepare-engine.js';
+import { hostMilliseconds } from '../runtime/host-time.js';
 import { ConsoleInput } from './console-input.js';
 import type { Device } from './device.js';
 import { layoutDevices, type BusLayout } from './device-bus.js';
@@ -74,7 +75,7 @@ export class Machine {
   /** Input came since the guest last had the chance to take some. */
   private inputIsNew = false;
   /** When a line was last given, in host milliseconds. */
-  private lineTime = performance.now();
+  private lineTime = hostMilliseconds();
   private stopRequested: string | undefined;
   private outputBusy: Promise<void> | undefined;
   private running = false;
@@ -87,7 +88,7 @@ export class Machine {
   /** Wall clock at power-on and host time then, so that a restart goes on from there. */
   private readonly firstEpoch: number;
   private virtualElapsed = 0;
-  private readonly switchedOn = performance.now();
+  private readonly switchedOn = hostMilliseconds();
 
   /** Reads and checks everything; no instruction is executed yet. Throws `UserError`. */
   constructor(private readonly options: MachineOptions = {}) {
@@ -232,7 +233,7 @@ export class Machine {
     if (this.exit) return undefined;
     if (this.stopRequested !== undefined) return this.end('stopped', this.stopRequested, EXIT_STATUS.clean);
     const { host, engine } = this.powered;
-    const began = performance.now();
+    const began = hostMilliseconds();
     const before = engine.instructions;
     try {
       if (this.clock.kind === 'realtime') this.deliverInput();
@@ -245,7 +246,7 @@ export class Machine {
       if (!(error instanceof GuestDeath)) throw error;
       return this.die(error.eip, error.reason);
     } finally {
-      const elapsed = performance.now() - began;
+      const elapsed = hostMilliseconds() - began;
       this.busyMilliseconds += elapsed;
       measured?.measure(engine.instructions - before, elapsed);
     }
@@ -305,7 +306,7 @@ export class Machine {
 
   private makeClock(): Clock {
     if (this.options.clock === 'virtual') return new VirtualClock(this.firstEpoch + this.virtualElapsed);
-    return new RealtimeClock(this.firstEpoch + (performance.now() - this.switchedOn));
+    return new RealtimeClock(this.firstEpoch + (hostMilliseconds() - this.switchedOn));
   }
 
   private print(bytes: Uint8Array): void {
@@ -333,14 +334,14 @@ export class Machine {
   /** Realtime, guest awake. By lines it gets its input when it sleeps, unless it never does. */
   private deliverInput(): void {
     this.inputIsNew = false;
-    if (this.options.inputByLines && performance.now() - this.lineTime < BUSY_INPUT_MILLISECONDS) return;
+    if (this.options.inputByLines && hostMilliseconds() - this.lineTime < BUSY_INPUT_MILLISECONDS) return;
     this.give();
   }
 
   /** Realtime: gives what waits, or a line of it. Returns true if the guest took something. */
   private give(): boolean {
     if (this.clock.kind !== 'realtime' || this.input.isEmpty) return false;
-    this.lineTime = performance.now();
+    this.lineTime = hostMilliseconds();
     const given = asGuestDeath(this.powered.engine, () =>
       this.options.inputByLines ? this.input.deliverLine(this.console) : this.input.deliver(this.console),
     );

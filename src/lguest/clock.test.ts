@@ -1,5 +1,6 @@
 import { LEAVE } from '../frontend-x86/leave.js';
 import { ROUGH_BUDGET } from '../runtime/engine.js';
+import { LINUX_3_10 } from './abi/linux-3.10.js';
 import { RealtimeClock, VirtualClock } from './clock.js';
 import { fixture } from './testing/scripted-engine.js';
 import { Deadlines } from './deadlines.js';
@@ -88,4 +89,41 @@ test('in real time a run that ends roughly where the clock is to be looked at is
   host.run(1e6);
   expect(engine.budgets[1]).toBe(engine.budgets[0]);
   expect(fixture().engine.roughBudgets).toBe(false);
+});
+
+test('in real time what is left in the end of a stretch by the host is not worth a run', () => {
+  const rest = 100;
+  const runs = (milliseconds?: number): number => {
+    const { engine, host } = fixture({ clock: new RealtimeClock(0, () => 0) });
+    engine.script.push((budget) => {
+      engine.instructions += budget - rest;
+      return LEAVE.budget;
+    });
+    expect(host.run(1e6, milliseconds)).toEqual({ kind: 'budget' });
+    return engine.budgets.length;
+  };
+  expect(runs(1000)).toBe(1);
+  // So many instructions and no fewer.
+  expect(runs()).toBe(2);
+});
+
+test('looks at an interrupt that is held back are exact in real time too', () => {
+  const { engine, host, setField } = fixture({ clock: new RealtimeClock(0, () => 0) });
+  const { irqEnabled } = LINUX_3_10.data;
+  const seen: boolean[] = [];
+  const ends: number[] = [];
+  const note = (interruptsEnabled: number) => (budget: number) => {
+    seen.push(engine.roughBudgets);
+    engine.instructions += budget;
+    ends.push(engine.instructions);
+    setField(irqEnabled, interruptsEnabled);
+    return LEAVE.budget;
+  };
+  engine.script.push(note(0), note(0), note(0x200), note(0x200));
+  setField(irqEnabled, 0);
+  host.raiseIrq(1);
+  host.run(1e5);
+  expect(seen).toEqual([false, false, false, true]);
+  const interval = ends[1]! - ends[0]!;
+  expect(ends.slice(0, 3).map((end) => end / interval)).toEqual([1, 2, 3]);
 });

@@ -3,6 +3,8 @@
  * 1 GHz in both modes, so that it counts the same nanoseconds.
  */
 
+import { hostMilliseconds } from '../runtime/host-time.js';
+
 /** Frequency of the time-stamp counter as told to the guest. */
 export const TSC_KHZ = 1_000_000;
 
@@ -90,7 +92,7 @@ export class RealtimeClock implements Clock {
   /** `milliseconds`: a monotonic clock with fractions; replaced in tests. */
   constructor(
     readonly epochMilliseconds = Date.now(),
-    private readonly milliseconds: () => number = () => performance.now(),
+    private readonly milliseconds: () => number = hostMilliseconds,
   ) {
     this.origin = milliseconds();
   }

@@ -7,6 +7,7 @@ import { LEAVE } from '../frontend-x86/leave.js';
 import type { CpuState } from '../runtime/cpu.js';
 import { BadPageTable, type Engine, ROUGH_BUDGET, SERVED, type Served } from '../runtime/engine.js';
 import { BadPhysicalAddress } from '../runtime/guest-memory.js';
+import { hostMilliseconds } from '../runtime/host-time.js';
 import type { GuestAbi } from './abi/abi.js';
 import { detectAbi } from './abi/detect.js';
 import { LINUX_3_10 } from './abi/linux-3.10.js';
@@ -197,7 +198,7 @@ export class Host {
   run(maxInstructions: number, maxMilliseconds = Infinity): HostEvent {
     if (this.death !== undefined) throw this.death;
     try {
-      const stopAt = maxMilliseconds === Infinity ? Infinity : performance.now() + maxMilliseconds;
+      const stopAt = maxMilliseconds === Infinity ? Infinity : hostMilliseconds() + maxMilliseconds;
       return this.loop(this.engine.instructions + maxInstructions, stopAt);
     } catch (error) {
       if (error instanceof GuestDeath) {
@@ -243,7 +244,7 @@ export class Host {
       if (count >= end) return BUDGET_EVENT;
       // What is left in the end of a stretch that is measured by the host's time is not worth a run, once there was one.
       const stretch = lastCount >= 0 && stopAt !== Infinity;
-      if (stretch && ((realtime && end - count < ROUGH_BUDGET) || performance.now() >= stopAt))
+      if (stretch && ((realtime && end - count < ROUGH_BUDGET) || hostMilliseconds() >= stopAt))
         return BUDGET_EVENT;
       if (count !== lastCount) {
         lastCount = count;

@@ -30,6 +30,16 @@ const HANDLERS: Readonly<Record<Exclude<HypercallName, 'LGUEST_INIT'>, Handler>>
   NOTIFY: (host, address) => notify(host, address),
 };
 
+/** What the engine may perform by itself (`runtime/direct-hypercalls.ts`), and where it finds the guest's numbers of these. */
+const PERFORMED_BY_ENGINE: readonly (readonly [name: HypercallName, slot: number])[] = [
+  ['FLUSH_ASYNC', S.FLUSH_ASYNC_NUMBER],
+  ['SET_PTE', S.SET_PTE_NUMBER],
+  ['SET_PGD', S.SET_PGD_NUMBER],
+  ['NEW_PGTABLE', S.NEW_PGTABLE_NUMBER],
+  ['SET_STACK', S.SET_STACK_NUMBER],
+  ['LOAD_TLS', S.LOAD_TLS_NUMBER],
+];
+
 const SHUTDOWN_POWER_OFF = 1;
 const SHUTDOWN_RESTART = 2;
 const SHUTDOWN_BYTES = 128;
@@ -64,16 +74,13 @@ function notify(host: Host, address: number): void {
   host.options.onEarlyConsole?.(text);
 }
 
-/** Numbers above this are unknown in every ABI. */
-const HIGHEST_NUMBER = 31;
-
 export class Hypercalls {
   /** Calls by number that were executed here: made directly, and through the ring. */
-  private readonly direct = new Float64Array(HIGHEST_NUMBER + 1);
-  private readonly ring = new Float64Array(HIGHEST_NUMBER + 1);
+  private readonly direct = new Float64Array(S.HYPERCALL_NUMBERS);
+  private readonly ring = new Float64Array(S.HYPERCALL_NUMBERS);
 
   private readonly handlers: (Handler | undefined)[] = new Array<Handler | undefined>(
-    HIGHEST_NUMBER + 1,
+    S.HYPERCALL_NUMBERS,
   ).fill(undefined);
   private abi: GuestAbi | undefined = undefined;
   /** Guest-physical address of lguest_data. */
@@ -121,16 +128,17 @@ export class Hypercalls {
   /** What the engine has to know for direct hypercalls. */
   private tellEngine(abi: GuestAbi): void {
     const { cpu } = this.host.engine;
-    cpu.set(S.SET_PTE_NUMBER, this.numberOf('SET_PTE'));
-    cpu.set(S.FLUSH_ASYNC_NUMBER, this.numberOf('FLUSH_ASYNC'));
+    for (const [name, slot] of PERFORMED_BY_ENGINE) cpu.set(slot, this.numberOf(name));
     cpu.set(S.HYPERCALL_ARGUMENT_1, 4 * abi.argumentRegisters[0]);
     cpu.set(S.HYPERCALL_ARGUMENT_2, 4 * abi.argumentRegisters[1]);
+    cpu.set(S.HYPERCALL_ARGUMENT_3, 4 * abi.argumentRegisters[2]);
     cpu.set(S.RING_STATUS, this.data + abi.data.hcallStatus);
     cpu.set(S.RING_ENTRIES, this.data + abi.data.hcalls);
     cpu.set(S.RING_ENTRY_BYTES, abi.ringEntryBytes);
     cpu.set(S.RING_NUMBER, abi.ringOffsets[0]);
     cpu.set(S.RING_ARGUMENT_1, abi.ringOffsets[1]);
     cpu.set(S.RING_ARGUMENT_2, abi.ringOffsets[2]);
+    cpu.set(S.RING_ARGUMENT_3, abi.ringOffsets[3]);
   }
 
   private numberOf(name: HypercallName): number {
@@ -141,15 +149,11 @@ export class Hypercalls {
 
   /** Calls so far by number: made directly, and through the ring; those that the engine performed included. */
   get counts(): { direct: readonly number[]; ring: readonly number[] } {
-    const direct = [...this.direct];
-    const ring = [...this.ring];
-    if (this.abi !== undefined) {
-      const { cpu } = this.host.engine;
-      direct[cpu.get(S.SET_PTE_NUMBER)]! += cpu.get(S.DIRECT_SET_PTES);
-      direct[cpu.get(S.FLUSH_ASYNC_NUMBER)]! += cpu.get(S.DIRECT_FLUSHES);
-      ring[cpu.get(S.SET_PTE_NUMBER)]! += cpu.get(S.RING_SET_PTES);
-    }
-    return { direct, ring };
+    const { cpu } = this.host.engine;
+    return {
+      direct: Array.from(this.direct, (count, number) => count + cpu.get(S.DIRECT_CALLS + 4 * number)),
+      ring: Array.from(this.ring, (count, number) => count + cpu.get(S.RING_CALLS + 4 * number)),
+    };
   }
 
   /**
@@ -187,7 +191,7 @@ export class Hypercalls {
     a3: number,
     a4: number,
   ): void {
-    const handler = number <= HIGHEST_NUMBER ? this.handlers[number] : undefined;
+    const handler = number < S.HYPERCALL_NUMBERS ? this.handlers[number] : undefined;
     if (handler === undefined) {
       throw new GuestDeath(`unknown hypercall ${number}`, this.host.engine.cpu.eip);
     }

@@ -5,6 +5,7 @@
 import * as S from '../frontend-x86/cpu-state.js';
 import type { CpuState } from '../runtime/cpu.js';
 import type { Engine } from '../runtime/engine.js';
+import { MOST_STACK_PAGES } from '../runtime/guest-kernel.js';
 import type { Clock } from './clock.js';
 import { GuestDeath, hex } from './death.js';
 import type { LguestData } from './lguest-data.js';
@@ -77,7 +78,6 @@ export class InterruptsAndTraps {
   private shadowSince = -1;
   /** Where traps from ring 3 find the kernel stack; selector 0 until SET_STACK. */
   private stackSelector = 0;
-  private stackPointer = 0;
   /** Virtual debug status register: why the last #DB was. */
   private dr6 = 0xffff0ff0;
 
@@ -119,12 +119,13 @@ export class InterruptsAndTraps {
   /** SET_STACK. The stack is not pinned: its pages are looked up when a frame is written. */
   setStack(selector: number, pointer: number, pages: number): void {
     if ((selector & 3) !== GUEST_PL) throw new GuestDeath(`bad stack segment ${hex(selector)}`, this.cpu.eip);
-    if (pages > 2) throw new GuestDeath(`a kernel stack of ${pages} pages is too long`, this.cpu.eip);
+    if (pages > MOST_STACK_PAGES)
+      throw new GuestDeath(`a kernel stack of ${pages} pages is too long`, this.cpu.eip);
     if (!this.segments.isKernelStack(selector)) {
       throw new GuestDeath(`stack segment ${hex(selector)} is not a writable data segment`, this.cpu.eip);
     }
     this.stackSelector = selector;
-    this.stackPointer = pointer;
+    // Its one place: the engine may set it too.
     this.cpu.set(S.DIRECT_ESP, pointer);
     if (selector !== this.cpu.get(S.DIRECT_SS)) this.directVersion = -1;
   }
@@ -162,7 +163,6 @@ export class InterruptsAndTraps {
     cpu.set(S.DIRECT_FAULT_MASKS, masks(VECTOR_PF));
     cpu.set(S.DIRECT_CS, KERNEL_CS);
     cpu.set(S.DIRECT_SS, stackSelector);
-    cpu.set(S.DIRECT_ESP, this.stackPointer);
     cpu.set(S.DIRECT_IF_ADDRESS, data.interruptsEnabledAddress);
     cpu.set(S.DIRECT_CR2_ADDRESS, data.cr2Address);
   }
@@ -238,7 +238,7 @@ export class InterruptsAndTraps {
       const stackPointer = cpu.get(S.ESP);
       if (this.stackSelector === 0) throw new GuestDeath(`trap ${vector} without a kernel stack`, cpu.eip);
       this.segments.enterKernel(this.stackSelector);
-      cpu.set(S.ESP, this.stackPointer);
+      cpu.set(S.ESP, cpu.get(S.DIRECT_ESP));
       this.push(stackSelector);
       this.push(stackPointer);
     }

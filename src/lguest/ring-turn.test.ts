@@ -72,7 +72,7 @@ function play(kind: EngineKind, directTraps: boolean): { end: object; byEngine: 
       counts: host.hypercalls.counts,
       memory: createHash('sha256').update(memory.view(0, RAM_BYTES)).digest('hex'),
     },
-    byEngine: cpu.get(S.RING_SET_PTES),
+    byEngine: cpu.get(S.RING_CALLS + 4 * SET_PTE),
   };
 }
 

@@ -5,10 +5,17 @@
 import * as S from '../frontend-x86/cpu-state.js';
 import type { CpuState } from '../runtime/cpu.js';
 import type { Engine } from '../runtime/engine.js';
+import {
+  DESC_ACCESSED,
+  DESC_DPL,
+  DESC_GUEST_DPL,
+  GUEST_PL,
+  TLS_ENTRIES,
+  TLS_FIRST_ENTRY,
+} from '../runtime/guest-kernel.js';
 import { GuestDeath, hex } from './death.js';
 
-/** Privilege level of a guest kernel. */
-export const GUEST_PL = 1;
+export { GUEST_PL };
 export const GDT_ENTRIES = 32;
 export const GDT_BYTES = 8 * GDT_ENTRIES;
 /** Index of the kernel's code and data segments. */
@@ -16,14 +23,10 @@ const KERNEL_CS_ENTRY = 12;
 const KERNEL_DS_ENTRY = 13;
 export const KERNEL_CS = (KERNEL_CS_ENTRY << 3) | GUEST_PL;
 export const KERNEL_DS = (KERNEL_DS_ENTRY << 3) | GUEST_PL;
-const TLS_FIRST_ENTRY = 6;
-const TLS_ENTRIES = 3;
 /** Entries of the Host: its own code and data, the TSS, the double fault TSS. Guest writes have no effect. */
 const HOST_ENTRIES = (1 << 10) | (1 << 11) | (1 << 16) | (1 << 31);
 
 /** Second dword of a descriptor (Intel SDM vol. 3, 3.4.5). */
-const DESC_DPL = 0x6000;
-const DESC_ACCESSED = 0x100;
 const DESC_PRESENT = 0x8000;
 const DESC_GRANULARITY = 0x800000;
 /** Bits S and "code" / "writable" in the attribute form of SEGMENT_ATTR. */
@@ -91,18 +94,17 @@ export class Segments {
     if (!memory.contains(address, 8 * count)) {
       throw new GuestDeath(`descriptors at ${hex(address)} are outside guest memory`, this.cpu.eip);
     }
+    const { version } = this;
     for (let i = 0; i < count; i++) {
       const at = address + 8 * i;
       this.setGuestDescriptor(first + i, memory.read32(at), memory.read32(at + 4));
     }
-    this.engine.segmentsChanged();
+    if (this.version !== version) this.engine.segmentsChanged();
   }
 
   private setGuestDescriptor(index: number, low: number, high: number): void {
     if ((HOST_ENTRIES >>> index) & 1) return;
-    // A guest that thinks it is at level 0 leaves 0 in the descriptor. The accessed bit is set here so that nobody
-    // has to set it in a table that the guest cannot see.
-    const level = (high & DESC_DPL) === 0 ? GUEST_PL << 13 : 0;
+    const level = (high & DESC_DPL) === 0 ? DESC_GUEST_DPL : 0;
     this.setDescriptor(index, low, high | level | DESC_ACCESSED);
   }
 

@@ -1,8 +1,9 @@
 /**
- * Direct hypercalls: the two that a kernel makes most, SET_PTE and FLUSH_ASYNC, and SET_PTEs left in the ring, are
- * performed without leaving generated code: all they do is to drop TLB entries. The owner says in the state's slots how
- * to recognise them, and by DIRECT_TRAPS when; whatever else is asked for, or stands in the ring, is left to it.
- * `lguest/hypercalls.ts` does the same step by step.
+ * Direct hypercalls: those that a kernel makes most are performed without leaving generated code, made directly or left in
+ * the ring, where all they do is little: a SET_PTE drops TLB entries, a SET_PGD none where there are none, and a context
+ * switch goes to an address space that has a TLB, to threads with the same thread-local storage and another stack. The
+ * owner says in the state's slots how to recognise them, and by DIRECT_TRAPS when; whatever else is asked for, or stands in
+ * the ring, is left to it. `lguest/hypercalls.ts` does the same step by step.
  */
 import * as S from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
@@ -10,13 +11,53 @@ import { type Builder, defineFunction } from '../ir/builder.js';
 import type { IrFunction, Value } from '../ir/ir.js';
 import { FOR_LOADS, FOR_STORES } from '../backend-wasm/data-tlb.js';
 import * as L from '../backend-wasm/memory-layout.js';
+import {
+  DESC_ACCESSED,
+  DESC_DPL,
+  DESC_GUEST_DPL,
+  GUEST_PL,
+  MOST_STACK_PAGES,
+  TLS_ENTRIES,
+  TLS_FIRST_ENTRY,
+} from './guest-kernel.js';
 import { Code } from './ir-code.js';
 import { NOTE_CODE_STORE } from './slow-paths.js';
 import { noEntryOf, placeInDataTlb } from './tlb-fill.js';
 
-const KERNEL = 1;
 /** Owner of a context that is not used yet. */
 const NOBODY = -1;
+/** PAGING_MODE without PAE, and the entries of such a page directory. */
+const TWO_LEVELS = 1;
+const TOP_LEVEL_ENTRIES = 1024;
+/** Slots with the numbers of the calls that may be performed. */
+const CALLS = [
+  S.FLUSH_ASYNC_NUMBER,
+  S.SET_PTE_NUMBER,
+  S.SET_PGD_NUMBER,
+  S.NEW_PGTABLE_NUMBER,
+  S.SET_STACK_NUMBER,
+  S.LOAD_TLS_NUMBER,
+];
+
+/** Address of a TLB context, by number. */
+function contextAt(c: Code, number: Value): Value {
+  return c.add(c.b.pure('i32.mul', number, c.k(L.TLB_CONTEXT_BYTES)), L.TLB_POOL);
+}
+
+/** Code for each TLB context that is an address space's, by number and page table root. Context 0 is that of none. */
+function forEachContext(c: Code, visit: (number: Value, owner: Value) => void): void {
+  const { b } = c;
+  const context = b.newVar('i32');
+  b.varSet(context, c.k(1));
+  b.loopWhile(() => {
+    const number = b.varGet(context);
+    const owner = b.peek32(c.shl(number, 2), L.TLB_OWNERS);
+    b.if(b.pure('i32.ne', owner, c.k(NOBODY)), () => visit(number, owner));
+    const next = c.add(number, 1);
+    b.varSet(context, next);
+    return b.pure('i32.ne', next, c.k(L.TLB_CONTEXTS));
+  });
+}
 
 /** (page table root, address): what `GuestMmu.flushPage` does. */
 const FLUSH_PAGE = defineFunction('flush_page', ['i32', 'i32'], 'void', false, (b, root, address) => {
@@ -25,34 +66,122 @@ const FLUSH_PAGE = defineFunction('flush_page', ['i32', 'i32'], 'void', false, (
   const data = placeInDataTlb(b, address);
   const none = noEntryOf(b, address);
   const execution = c.shl(c.and(c.shr(address, 12), L.TLB_EXECUTION_ENTRIES - 1), 3);
-  // Context 0 is that of no page table.
-  const context = b.newVar('i32');
-  b.varSet(context, c.k(1));
-  b.loopWhile(() => {
-    const number = b.varGet(context);
-    const owner = b.peek32(c.shl(number, 2), L.TLB_OWNERS);
-    const isConcerned = c.or(everywhere, b.pure('i32.eq', owner, root));
-    const isUsed = b.pure('i32.ne', owner, c.k(NOBODY));
-    b.if(b.pure('i32.and', isConcerned, isUsed), () => {
-      const first = c.add(b.pure('i32.mul', number, c.k(L.TLB_CONTEXT_BYTES)), L.TLB_POOL);
+  forEachContext(c, (number, owner) => {
+    b.if(c.or(everywhere, b.pure('i32.eq', owner, root)), () => {
+      const first = contextAt(c, number);
       for (const tlb of [0, L.TLB_BYTES]) {
         b.poke32(c.sum(first, data), none, tlb + FOR_LOADS);
         b.poke32(c.sum(first, data), none, tlb + FOR_STORES);
         b.poke32(c.sum(first, execution), c.k(L.NO_TAG), tlb + L.TLB_DATA_BYTES);
       }
     });
-    const next = c.add(number, 1);
-    b.varSet(context, next);
-    return b.pure('i32.ne', next, c.k(L.TLB_CONTEXTS));
   });
 });
 
-function count(b: Builder, slot: number): void {
-  b.put32(slot, b.pure('i32.add', b.get32(slot), b.const32(1)));
+/** (page table root, index) → 1 if no TLB has anything of what a top level entry maps; 0: to be dropped by the owner. */
+const TOP_LEVEL_IS_CLEAN = defineFunction(
+  'top_level_is_clean',
+  ['i32', 'i32'],
+  'i32',
+  false,
+  (b, root, index) => {
+    const c = new Code(b);
+    const refuse = (): void => b.return(c.k(0));
+    b.if(b.pure('i32.ne', b.get32(L.PAGING_MODE), c.k(TWO_LEVELS)), refuse);
+    // The owner knows what to do about those.
+    b.if(b.pure('i32.le_u', c.k(TOP_LEVEL_ENTRIES), index), refuse);
+    const last = c.add(c.shl(c.add(index, 1), L.TLB_RANGE_BITS), -1);
+    const everywhere = b.pure('i32.le_u', b.get32(L.KERNEL_START), last);
+    forEachContext(c, (number, owner) => {
+      b.if(c.or(everywhere, b.pure('i32.eq', owner, root)), () => {
+        const range = c.sum(contextAt(c, number), index);
+        const marks = c.or(b.peek8(range, L.TLB_RANGES), b.peek8(range, L.TLB_BYTES + L.TLB_RANGES));
+        b.if(marks, refuse);
+      });
+    });
+    b.return(c.k(1));
+  },
+);
+
+/** (page table root) → 1 if the address space is a known one, and the current one from now on. For the kernel's level. */
+const SWITCH_TO_KNOWN = defineFunction('switch_to_known', ['i32'], 'i32', false, (b, root) => {
+  const c = new Code(b);
+  b.if(c.eqz(b.get32(L.PAGING_MODE)), () => b.return(c.k(0)));
+  forEachContext(c, (number, owner) => {
+    b.if(b.pure('i32.eq', owner, root), () => {
+      const context = contextAt(c, number);
+      const switches = c.add(b.get32(L.TLB_SWITCHES), 1);
+      b.put32(L.TLB_SWITCHES, switches);
+      b.poke32(c.shl(number, 2), switches, L.TLB_LAST_USE);
+      b.put32(L.PAGE_ROOT, root);
+      b.put32(L.TLB_CONTEXT, context);
+      b.put32(L.TLB_BASE, c.add(context, L.TLB_BYTES));
+      b.return(c.k(1));
+    });
+  });
+  b.return(c.k(0));
+});
+
+/** (guest-physical address) → 1 if the thread-local descriptors there are those in the GDT. */
+const HAS_SAME_TLS = defineFunction('has_same_tls', ['i32'], 'i32', false, (b, address) => {
+  const c = new Code(b);
+  const bytes = 8 * TLS_ENTRIES;
+  b.if(b.pure('i32.lt_u', c.add(c.shl(b.get32(L.PFN_LIMIT), 12), -bytes), address), () => b.return(c.k(0)));
+  const gdt = b.get32(S.GDT_ADDRESS);
+  let different = c.k(0);
+  for (let i = 0; i < TLS_ENTRIES; i++) {
+    const there = 8 * (TLS_FIRST_ENTRY + i);
+    const low = b.peek32(address, L.RAM + 8 * i);
+    const high = b.peek32(address, L.RAM + 8 * i + 4);
+    const level = b.pure('i32.select', c.and(high, DESC_DPL), c.k(0), c.k(DESC_GUEST_DPL));
+    const fixed = c.or(c.or(high, level), c.k(DESC_ACCESSED));
+    different = c.or(different, b.pure('i32.xor', low, b.peek32(gdt, there)));
+    different = c.or(different, b.pure('i32.xor', fixed, b.peek32(gdt, there + 4)));
+  }
+  b.return(c.eqz(different));
+});
+
+/** (number, its arguments) → 1 if the call was performed, 0 if it is left to the owner, and nothing has happened. */
+const PERFORM = defineFunction(
+  'perform_hypercall',
+  ['i32', 'i32', 'i32', 'i32'],
+  'i32',
+  false,
+  (b, number, a1, a2, a3) => {
+    const c = new Code(b);
+    const on = (slot: number, perform: () => void): void =>
+      b.if(b.pure('i32.eq', number, b.get32(slot)), perform);
+    const done = (): void => b.return(c.k(1));
+    on(S.SET_PTE_NUMBER, () => {
+      b.call(FLUSH_PAGE, a1, a2);
+      done();
+    });
+    // Its one effect, to drain the ring, comes before it.
+    on(S.FLUSH_ASYNC_NUMBER, done);
+    on(S.SET_PGD_NUMBER, () => b.return(b.call(TOP_LEVEL_IS_CLEAN, a1, a2)));
+    on(S.LOAD_TLS_NUMBER, () => b.return(b.call(HAS_SAME_TLS, a1)));
+    on(S.NEW_PGTABLE_NUMBER, () => b.return(b.call(SWITCH_TO_KNOWN, a1)));
+    on(S.SET_STACK_NUMBER, () => {
+      const isOfSameSegment = b.pure('i32.eq', a1, b.get32(S.DIRECT_SS));
+      const isShort = b.pure('i32.le_u', a3, c.k(MOST_STACK_PAGES));
+      b.if(b.pure('i32.and', isOfSameSegment, isShort), () => {
+        b.put32(S.DIRECT_ESP, a2);
+        done();
+      });
+    });
+    b.return(c.k(0));
+  },
+);
+
+/** Counts a call, in the dwords from `counters` on. */
+function count(b: Builder, number: Value, counters: number): void {
+  const c = new Code(b);
+  const at = c.shl(number, 2);
+  b.poke32(at, c.add(b.peek32(at, counters), 1), counters);
 }
 
 /**
- * () → 1 if nothing is left in the ring, or 0 if an entry that is none of a SET_PTE is next; one turn of the ring at
+ * () → 1 if nothing is left in the ring, or 0 if an entry that is left to the owner is next; one turn of the ring at
  * the most, of which the owner makes the rest. As with it an entry is free again when it has been performed.
  */
 const DRAIN_RING = defineFunction('drain_ring', [], 'i32', false, (b) => {
@@ -65,15 +194,20 @@ const DRAIN_RING = defineFunction('drain_ring', [], 'i32', false, (b) => {
     b.if(b.pure('i32.eq', b.peek8(status, L.RAM), c.k(S.RING_FREE)), () => b.return(c.k(1)));
     const entry = c.sum(b.get32(S.RING_ENTRIES), b.pure('i32.mul', at, b.get32(S.RING_ENTRY_BYTES)));
     const field = (slot: number): Value => b.peek32(c.sum(entry, b.get32(slot)), L.RAM);
-    b.if(b.pure('i32.ne', field(S.RING_NUMBER), b.get32(S.SET_PTE_NUMBER)), () => {
+    const number = field(S.RING_NUMBER);
+    const performed = b.call(
+      PERFORM,
+      number,
+      field(S.RING_ARGUMENT_1),
+      field(S.RING_ARGUMENT_2),
+      field(S.RING_ARGUMENT_3),
+    );
+    b.if(c.eqz(performed), () => {
       b.put32(S.RING_TURN, b.pure('i32.sub', c.k(S.RING_SIZE), b.varGet(left)));
       b.return(c.k(0));
     });
-    const root = field(S.RING_ARGUMENT_1);
-    const address = field(S.RING_ARGUMENT_2);
+    count(b, number, S.RING_CALLS);
     b.put32(S.RING_NEXT, c.and(c.add(at, 1), S.RING_SIZE - 1));
-    count(b, S.RING_SET_PTES);
-    b.call(FLUSH_PAGE, root, address);
     b.poke8(status, c.k(S.RING_FREE), L.RAM);
     b.call(NOTE_CODE_STORE, c.add(status, L.RAM), c.k(1));
     const more = c.add(b.varGet(left), -1);
@@ -90,22 +224,24 @@ const DIRECT_HYPERCALL_FUNCTION = defineFunction(L.DIRECT_HYPERCALL, [], 'i32', 
   b.if(differ(S.EXIT_REASON, LEAVE.int), refuse);
   b.if(c.eqz(b.get32(S.DIRECT_TRAPS)), refuse);
   b.if(differ(S.EXIT_DETAIL, S.HYPERCALL_VECTOR), refuse);
-  b.if(differ(S.CPL, KERNEL), refuse);
+  b.if(differ(S.CPL, GUEST_PL), refuse);
   b.if(c.and(b.get32(S.FLAGS_SYSTEM), S.F_TF), refuse);
   const number = b.get32(S.EAX);
-  const isSetPte = b.pure('i32.eq', number, b.get32(S.SET_PTE_NUMBER));
-  const isFlush = b.pure('i32.eq', number, b.get32(S.FLUSH_ASYNC_NUMBER));
-  b.if(c.eqz(c.or(isSetPte, isFlush)), refuse);
-  b.if(c.eqz(b.call(DRAIN_RING)), refuse);
-  b.if(
-    isSetPte,
-    () => {
-      const register = (slot: number): Value => b.peek32(b.get32(slot), S.REG);
-      b.call(FLUSH_PAGE, register(S.HYPERCALL_ARGUMENT_1), register(S.HYPERCALL_ARGUMENT_2));
-      count(b, S.DIRECT_SET_PTES);
-    },
-    () => count(b, S.DIRECT_FLUSHES),
+  const isKnown = CALLS.map((slot) => b.pure('i32.eq', number, b.get32(slot))).reduce((a, other) =>
+    c.or(a, other),
   );
+  b.if(c.eqz(isKnown), refuse);
+  b.if(c.eqz(b.call(DRAIN_RING)), refuse);
+  const register = (slot: number): Value => b.peek32(b.get32(slot), S.REG);
+  const performed = b.call(
+    PERFORM,
+    number,
+    register(S.HYPERCALL_ARGUMENT_1),
+    register(S.HYPERCALL_ARGUMENT_2),
+    register(S.HYPERCALL_ARGUMENT_3),
+  );
+  b.if(c.eqz(performed), refuse);
+  count(b, number, S.DIRECT_CALLS);
   b.put32(S.EIP, b.get32(S.EXIT_NEXT));
   b.put32(L.FUEL, c.add(b.get32(L.FUEL), -1));
   b.put32(S.EXIT_REASON, c.k(LEAVE.none));
@@ -115,6 +251,10 @@ const DIRECT_HYPERCALL_FUNCTION = defineFunction(L.DIRECT_HYPERCALL, [], 'i32', 
 /** All of them; the last is what the interpreter calls. */
 export const DIRECT_HYPERCALL_FUNCTIONS: readonly IrFunction[] = [
   FLUSH_PAGE,
+  TOP_LEVEL_IS_CLEAN,
+  SWITCH_TO_KNOWN,
+  HAS_SAME_TLS,
+  PERFORM,
   DRAIN_RING,
   DIRECT_HYPERCALL_FUNCTION,
 ];

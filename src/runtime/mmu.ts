@@ -23,14 +23,11 @@ const NO_ROOT = -1;
 export class GuestMmu implements Mmu {
   pfnLimit: number;
   private kernelStart = 0xc0000000;
-  root = NO_ROOT;
   pae = false;
   errorCode = 0;
   /** Whose TLBs each context holds: TLB_OWNERS. */
   private readonly owner: Int32Array;
-  private readonly lastUse = new Float64Array(L.TLB_CONTEXTS);
-  private uses = 0;
-  private context = LINEAR_CONTEXT;
+  private readonly lastUse: Uint32Array;
   private hasTlbs = false;
   /** User TLB, supervisor TLB of each context. */
   private readonly tlbs: readonly (readonly [Tlb, Tlb])[];
@@ -41,6 +38,7 @@ export class GuestMmu implements Mmu {
   ) {
     this.pfnLimit = memory.limitBytes >>> 12;
     this.owner = memory.i32.subarray(L.TLB_OWNERS >> 2, (L.TLB_OWNERS >> 2) + L.TLB_CONTEXTS).fill(NO_ROOT);
+    this.lastUse = new Uint32Array(memory.i32.buffer, L.TLB_LAST_USE, L.TLB_CONTEXTS);
     const kernelStart = (): number => this.kernelStart;
     const tlb = (base: number): Tlb => new Tlb(memory, base, kernelStart);
     this.tlbs = Array.from({ length: L.TLB_CONTEXTS }, (_, context) => {
@@ -69,6 +67,22 @@ export class GuestMmu implements Mmu {
     this.memory.i32[at >> 2] = value;
   }
 
+  // Generated code switches between known address spaces by itself, so these have no other place than its slots.
+
+  get root(): number {
+    const root = this.memory.i32[L.PAGE_ROOT >> 2]!;
+    // Device pages may lie at 2 GiB.
+    return root === NO_ROOT ? root : root >>> 0;
+  }
+  private get context(): number {
+    return (this.memory.i32[L.TLB_CONTEXT >> 2]! - L.TLB_POOL) / L.TLB_CONTEXT_BYTES;
+  }
+  private enter(root: number, context: number): void {
+    this.slot(L.PAGE_ROOT, root);
+    this.slot(L.TLB_CONTEXT, this.baseOf(context));
+    this.selectTlb();
+  }
+
   private baseOf(context: number): number {
     return L.TLB_POOL + context * L.TLB_CONTEXT_BYTES;
   }
@@ -81,38 +95,35 @@ export class GuestMmu implements Mmu {
 
   /** Makes the TLB of the current privilege the current one, after CPL was changed from outside. */
   selectTlb(): void {
-    const base = this.baseOf(this.context);
-    this.slot(L.TLB_CONTEXT, base);
+    const base = this.memory.i32[L.TLB_CONTEXT >> 2]!;
     this.slot(L.TLB_BASE, this.cpu.get(S.CPL) === 3 ? base : base + L.TLB_BYTES);
     this.slot(L.PFN_LIMIT, this.pfnLimit);
     this.slot(L.KERNEL_START, this.kernelStart);
-    this.slot(L.PAGE_ROOT, this.root);
     this.slot(L.PAGING_MODE, this.root === NO_ROOT ? 0 : this.pae ? 2 : 1);
   }
 
   setLinear(): void {
-    this.root = NO_ROOT;
-    this.context = LINEAR_CONTEXT;
-    this.selectTlb();
+    this.enter(NO_ROOT, LINEAR_CONTEXT);
   }
 
   setPageTable(root: number, pae: boolean): void {
     if (!this.memory.contains(root, pae ? 32 : 4096))
       throw new BadPageTable(`bad page table address ${hex(root)}`, root, 0);
     if (pae !== this.pae) this.flushAll();
-    this.root = root;
     this.pae = pae;
-    this.context = this.contextOf(root);
-    this.lastUse[this.context] = ++this.uses;
-    this.selectTlb();
+    const context = this.contextOf(root);
+    this.lastUse[context] = ++this.memory.i32[L.TLB_SWITCHES >> 2]!;
+    this.enter(root, context);
   }
 
   private contextOf(root: number): number {
-    const known = this.owner.indexOf(root | 0, LINEAR_CONTEXT + 1);
-    if (known > 0) return known;
+    const { owner, lastUse } = this;
     let oldest = LINEAR_CONTEXT + 1;
-    for (let i = oldest + 1; i < L.TLB_CONTEXTS; i++)
-      if (this.lastUse[i]! < this.lastUse[oldest]!) oldest = i;
+    // A loop: `indexOf` calls the runtime.
+    for (let i = oldest; i < L.TLB_CONTEXTS; i++) {
+      if (owner[i] === (root | 0)) return i;
+      if (lastUse[i]! < lastUse[oldest]!) oldest = i;
+    }
     this.clear(oldest);
     this.prepare(oldest);
     this.owner[oldest] = root;

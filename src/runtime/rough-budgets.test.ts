@@ -34,9 +34,10 @@ describe.each(KINDS)('%s:', (kind) => {
   });
 });
 
-test('nothing is decoded for the rest of a rough budget', () => {
+// A region wants more than a block to be affordable.
+test.each(['interp', 'jit'] as const)('%s: nothing is decoded for the rest of a rough budget', (kind) => {
   const decoded = (rough: boolean): number => {
-    const engine = started('interp', rough);
+    const engine = started(kind, rough);
     engine.run(1000);
     engine.cpu.setReg(1, 5);
     engine.cpu.eip = DRIVER;
@@ -44,6 +45,6 @@ test('nothing is decoded for the rest of a rough budget', () => {
     engine.run(20);
     return engine.counters()['blocks decoded']! - before;
   };
-  expect(decoded(false)).toBe(1);
+  expect(decoded(false)).toBeGreaterThan(0);
   expect(decoded(true)).toBe(0);
 });
