@@ -16,10 +16,11 @@ export const TLB_CONTEXT = RUNTIME + 4;
 export const FUEL = RUNTIME + 8;
 /** eip of the first byte of the page that predecoded code runs in. */
 export const PAGE_BASE = RUNTIME + 12;
-/** Guest-physical address of the current top level page table. */
+/** Guest-physical address of the current top level page table, ~0 in linear mode. */
 export const PAGE_ROOT = RUNTIME + 16;
-/** 0 linear, 1 two-level, 2 PAE. */
+/** Which page tables there are: PAGING. */
 export const PAGING_MODE = RUNTIME + 20;
+export const PAGING = { linear: 0, twoLevels: 1, pae: 2 } as const;
 /** Guest-physical pages the guest may map. */
 export const PFN_LIMIT = RUNTIME + 24;
 /** 1 while records are decoded for flat CS DS ES SS; the jump after a segment load compares. */

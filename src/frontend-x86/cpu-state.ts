@@ -103,7 +103,7 @@ export const MXCSR = 560;
 
 /**
  * Direct traps: what an engine needs to enter the guest's handler of a system call or page fault by itself, as a
- * processor does. The owner keeps these; an engine may as well leave for every trap.
+ * processor does. The owner keeps these, but DIRECT_ESP, which the engine may set too; it may as well leave for every trap.
  */
 /** Nonzero: direct traps are allowed now. */
 export const DIRECT_TRAPS = 564;
@@ -114,7 +114,7 @@ export const DIRECT_INT_MASKS = 576;
 /** Handler of page faults, 0 = none. Nonzero: it is entered with interrupts off. */
 export const DIRECT_FAULT_HANDLER = 580;
 export const DIRECT_FAULT_MASKS = 584;
-/** Selectors of the handlers' CS, and of SS and ESP after a change of privilege. */
+/** Selectors of the handlers' CS and, after a change of privilege, SS; and ESP then: the kernel's stack, also where no trap is direct. */
 export const DIRECT_CS = 588;
 export const DIRECT_SS = 592;
 export const DIRECT_ESP = 596;
@@ -130,7 +130,7 @@ export const SEGMENT_LOADED = 608;
 
 /**
  * Direct hypercalls: what an engine needs to perform the commonest by itself, where direct traps are allowed. The owner
- * keeps these from the guest's first hypercall on. Numbers of those calls, and byte offsets, in the general registers, of
+ * tells from the guest's first hypercall on, and both keep RING_NEXT, RING_TURN and the counters. Numbers of those calls, and byte offsets, in the general registers, of
  * the first three arguments.
  */
 export const SET_PTE_NUMBER = 656;
@@ -156,16 +156,16 @@ export const RING_NEXT = 696;
 export const RING_TURN = 712;
 /** Calls that the engine performed, a dword per number: made directly, and through the ring. */
 export const DIRECT_CALLS = 768;
-export const RING_CALLS = 896;
-/** There are fewer hypercalls than this in every ABI. */
+/** The numbers of hypercalls are less than this in every ABI. */
 export const HYPERCALL_NUMBERS = 32;
+export const RING_CALLS = DIRECT_CALLS + 4 * HYPERCALL_NUMBERS;
 /** Entries of the ring, a power of 2; the status of a free one; the vector of hypercalls. */
 export const RING_SIZE = 64;
 export const RING_FREE = 0xff;
 export const HYPERCALL_VECTOR = 0x1f;
 
 /** Bytes of architectural state, from slot 0. Runtime state of the engine follows. */
-export const CPU_STATE_BYTES = 1024;
+export const CPU_STATE_BYTES = RING_CALLS + 4 * HYPERCALL_NUMBERS;
 
 /** Flag bits in EFLAGS (Intel SDM vol. 1, 3.4.3). */
 export const F_CF = 0x1;

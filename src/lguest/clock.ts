@@ -74,7 +74,7 @@ export class VirtualClock implements Clock {
  * gets ten times slower within a slice keeps its timer waiting for ten of them, once. Each end of a slice costs some 5 µs.
  */
 const SLICE_NANOSECONDS = 500_000;
-/** Half a millisecond of a guest that rewrites its code all the time. */
+/** Half a millisecond of a guest that rewrites its code all the time; where budgets are rough, ROUGH_BUDGET comes to it. */
 const MIN_SLICE = 500;
 const MAX_SLICE = 1 << 22;
 const FIRST_SLICE = 50_000;

@@ -256,10 +256,9 @@ export class Host {
       const interval = traps.lookInterval;
       // Time is not counted in instructions. Looks at what is held back are: runs that may end early end between
       // regions, and a guest may let interrupts in only in the middle of one.
-      const rough = realtime && interval === 0;
-      engine.roughBudgets = rough;
+      engine.roughBudgets = realtime && interval === 0 && end - count >= ROUGH_BUDGET;
       // A run that ends roughly where the clock is to be looked at ends behind that.
-      const slack = rough ? ROUGH_BUDGET : 0;
+      const slack = engine.roughBudgets ? ROUGH_BUDGET : 0;
       let budget = Math.min(end - count, this.lookAtClock + slack - count, LONGEST_RUN);
       if (interval !== 0) budget = Math.min(budget, interval - (count % interval));
       if (cpu.get(S.FLAGS_SYSTEM) & S.F_TF) {

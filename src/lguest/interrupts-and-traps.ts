@@ -124,10 +124,10 @@ export class InterruptsAndTraps {
     if (!this.segments.isKernelStack(selector)) {
       throw new GuestDeath(`stack segment ${hex(selector)} is not a writable data segment`, this.cpu.eip);
     }
+    if (selector !== this.stackSelector) this.directVersion = -1;
     this.stackSelector = selector;
     // Its one place: the engine may set it too.
     this.cpu.set(S.DIRECT_ESP, pointer);
-    if (selector !== this.cpu.get(S.DIRECT_SS)) this.directVersion = -1;
   }
 
   // Direct traps.

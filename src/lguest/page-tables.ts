@@ -4,6 +4,7 @@
  */
 import type { Engine, Mmu } from '../runtime/engine.js';
 import type { GuestMemory } from '../runtime/guest-memory.js';
+import { DIRECTORY_ENTRIES } from '../runtime/guest-kernel.js';
 import { GuestDeath, hex } from './death.js';
 import type { InitialPageTables } from './initial-page-tables.js';
 
@@ -71,7 +72,7 @@ export class PageTables {
 
   /** SET_PGD: a top level entry changed. */
   setPgd(root: number, index: number): void {
-    if (index >= (this.pae ? 4 : 1024)) {
+    if (index >= (this.pae ? 4 : DIRECTORY_ENTRIES)) {
       throw new GuestDeath(`top level page table entry ${index} does not exist`, this.engine.cpu.eip);
     }
     this.mmu.flushTopLevel(root, index);

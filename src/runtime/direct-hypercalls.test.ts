@@ -315,20 +315,8 @@ describe.each(KINDS.filter((kind) => kind !== 'reference'))('%s:', (kind) => {
       memory.write32(entryOf(OTHER_TABLE, ALIAS), (DATA + PAGE) | PRESENT_WRITABLE);
       mmu.setPageTable(OTHER_DIRECTORY, false);
       mmu.setPageTable(DIRECTORY, false);
-      // Read before, in front of the call, and behind it.
-      guest.put(CODE, [
-        ...LOAD_EAX_FROM_ECX,
-        ...MOV_ESI_EAX,
-        ...MOV_EAX(NEW_PGTABLE),
-        ...INT(S.HYPERCALL_VECTOR),
-        ...LOAD_EAX_FROM_ECX,
-        ...INT(END),
-      ]);
-      cpu.setReg(1, ALIAS);
-      cpu.setReg(3, OTHER_DIRECTORY);
-      cpu.eip = CODE;
-      expect(guest.engine.run(100)).toBe(LEAVE.int);
-      expect([cpu.get(S.EXIT_DETAIL), cpu.get(S.ESI), cpu.reg(0)]).toEqual([END, OLD, NEW]);
+      expect(remap(guest, NEW_PGTABLE, OTHER_DIRECTORY)).toEqual(ENDED);
+      expect([cpu.get(S.ESI), cpu.reg(0)]).toEqual([OLD, NEW]);
       expect(mmu.root).toBe(OTHER_DIRECTORY);
       expect(mmu.translate(ALIAS, false, false)).toBe(DATA + PAGE);
     });

@@ -15,6 +15,7 @@ import {
   DESC_ACCESSED,
   DESC_DPL,
   DESC_GUEST_DPL,
+  DIRECTORY_ENTRIES,
   GUEST_PL,
   MOST_STACK_PAGES,
   TLS_ENTRIES,
@@ -26,9 +27,6 @@ import { noEntryOf, placeInDataTlb } from './tlb-fill.js';
 
 /** Owner of a context that is not used yet. */
 const NOBODY = -1;
-/** PAGING_MODE without PAE, and the entries of such a page directory. */
-const TWO_LEVELS = 1;
-const TOP_LEVEL_ENTRIES = 1024;
 /** Slots with the numbers of the calls that may be performed. */
 const CALLS = [
   S.FLUSH_ASYNC_NUMBER,
@@ -87,9 +85,9 @@ const TOP_LEVEL_IS_CLEAN = defineFunction(
   (b, root, index) => {
     const c = new Code(b);
     const refuse = (): void => b.return(c.k(0));
-    b.if(b.pure('i32.ne', b.get32(L.PAGING_MODE), c.k(TWO_LEVELS)), refuse);
+    b.if(b.pure('i32.ne', b.get32(L.PAGING_MODE), c.k(L.PAGING.twoLevels)), refuse);
     // The owner knows what to do about those.
-    b.if(b.pure('i32.le_u', c.k(TOP_LEVEL_ENTRIES), index), refuse);
+    b.if(b.pure('i32.le_u', c.k(DIRECTORY_ENTRIES), index), refuse);
     const last = c.add(c.shl(c.add(index, 1), L.TLB_RANGE_BITS), -1);
     const everywhere = b.pure('i32.le_u', b.get32(L.KERNEL_START), last);
     forEachContext(c, (number, owner) => {

@@ -12,13 +12,13 @@ import { type Builder, defineFunction } from '../ir/builder.js';
 import type { IrFunction, Value } from '../ir/ir.js';
 import { FOR_STORES } from '../backend-wasm/data-tlb.js';
 import * as L from '../backend-wasm/memory-layout.js';
+import { GUEST_PL } from './guest-kernel.js';
 import { MODE_CHANGED_FUNCTION } from './mode.js';
 import { NOTE_CODE_STORE } from './slow-paths.js';
 import { isInReach, placeInDataTlb } from './tlb-fill.js';
 import { VECTOR } from '../frontend-x86/vectors.js';
 
 const USER = 3;
-const KERNEL = 1;
 const PAGE_MASK = -4096;
 /** Flags with which a trap is none of the ordinary ones. */
 const ODD_FLAGS = S.F_TF | S.F_NT | S.F_VM;
@@ -47,7 +47,7 @@ export const DIRECT_TRAP_FUNCTION: IrFunction = defineFunction(L.DIRECT_TRAP, []
   b.if(and(b.get32(S.FLAGS_SYSTEM), ODD_FLAGS), refuse);
   const user = equal(b.get32(S.CPL), k(USER));
   // A guest can make itself a ring 2.
-  b.if(b.pure('i32.eqz', b.pure('i32.or', user, equal(b.get32(S.CPL), k(KERNEL)))), refuse);
+  b.if(b.pure('i32.eqz', b.pure('i32.or', user, equal(b.get32(S.CPL), k(GUEST_PL)))), refuse);
   const reason = b.get32(S.EXIT_REASON);
   const isFault = equal(reason, k(LEAVE.fault));
   const next = b.newVar('i32');
@@ -101,7 +101,7 @@ export const DIRECT_TRAP_FUNCTION: IrFunction = defineFunction(L.DIRECT_TRAP, []
     push(b.get32(S.ESP));
     const stack = b.get32(S.DIRECT_SS);
     setSegment(b, k(S.SS), stack, descriptor(b, stack));
-    b.put32(S.CPL, k(KERNEL));
+    b.put32(S.CPL, k(GUEST_PL));
   });
   push(image);
   push(selector);

@@ -1,4 +1,5 @@
 /** What the Host drives: a synchronous CPU. */
+import { REGION_NEED_MASK } from '../backend-wasm/memory-layout.js';
 import type { GuestMemory } from './guest-memory.js';
 import type { CpuState } from './cpu.js';
 
@@ -56,7 +57,7 @@ export function describeBadPageTable(address: number, entry: number, linear: boo
 }
 
 /** See `Engine.roughBudgets`: more than any block or region wants to be affordable. */
-export const ROUGH_BUDGET = 4096;
+export const ROUGH_BUDGET = REGION_NEED_MASK + 1;
 
 /** How the owner answers an engine that asks it to serve something inside a run. */
 export const SERVED = {

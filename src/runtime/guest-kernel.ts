@@ -15,3 +15,5 @@ export const DESC_ACCESSED = 0x100;
 export const DESC_GUEST_DPL = GUEST_PL << 13;
 /** Of a kernel stack. */
 export const MOST_STACK_PAGES = 2;
+/** Of a page directory without PAE. */
+export const DIRECTORY_ENTRIES = 1024;

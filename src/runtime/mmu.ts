@@ -99,17 +99,24 @@ export class GuestMmu implements Mmu {
     this.slot(L.TLB_BASE, this.cpu.get(S.CPL) === 3 ? base : base + L.TLB_BYTES);
     this.slot(L.PFN_LIMIT, this.pfnLimit);
     this.slot(L.KERNEL_START, this.kernelStart);
-    this.slot(L.PAGING_MODE, this.root === NO_ROOT ? 0 : this.pae ? 2 : 1);
+    this.slot(
+      L.PAGING_MODE,
+      this.root === NO_ROOT ? L.PAGING.linear : this.pae ? L.PAGING.pae : L.PAGING.twoLevels,
+    );
   }
 
   setLinear(): void {
+    this.forgetOwners();
     this.enter(NO_ROOT, LINEAR_CONTEXT);
   }
 
   setPageTable(root: number, pae: boolean): void {
     if (!this.memory.contains(root, pae ? 32 : 4096))
       throw new BadPageTable(`bad page table address ${hex(root)}`, root, 0);
-    if (pae !== this.pae) this.flushAll();
+    if (pae !== this.pae) {
+      this.flushAll();
+      this.forgetOwners();
+    }
     this.pae = pae;
     const context = this.contextOf(root);
     this.lastUse[context] = ++this.memory.i32[L.TLB_SWITCHES >> 2]!;
@@ -128,6 +135,11 @@ export class GuestMmu implements Mmu {
     this.prepare(oldest);
     this.owner[oldest] = root;
     return oldest;
+  }
+
+  /** What was a page table need not be one for who comes now: generated code switches to known ones unasked. */
+  private forgetOwners(): void {
+    this.owner.fill(NO_ROOT);
   }
 
   /** Both, for generated code goes from one privilege to the other by itself. */

@@ -36,8 +36,6 @@ export class ReferenceEngine implements Engine, Environment {
   // `Engine.clock` maps counts to time; the environment's `clock()` is the time of the current instruction.
   private clockAt: (instructions: number) => bigint = BigInt;
   cpuid: Engine['cpuid'] = () => [0, 0, 0, 0];
-  /** Its runs are exact all the same. */
-  roughBudgets = false;
   /** It never asks. */
   serve: Engine['serve'] = () => SERVED.no;
   private attention = false;
@@ -60,6 +58,14 @@ export class ReferenceEngine implements Engine, Environment {
   }
   set clock(f: (instructions: number) => bigint) {
     this.clockAt = f;
+  }
+
+  /** Its runs are exact. */
+  get roughBudgets(): boolean {
+    return false;
+  }
+  set roughBudgets(_: boolean) {
+    // It need not make use of it.
   }
 
   segmentsChanged(): void {

@@ -48,3 +48,20 @@ test.each(['interp', 'jit'] as const)('%s: nothing is decoded for the rest of a 
   expect(decoded(false)).toBeGreaterThan(0);
   expect(decoded(true)).toBe(0);
 });
+
+test.each(['interp', 'jit'] as const)('%s: rough runs are not shorter than they may be', (kind) => {
+  const guest = new Guest(kind);
+  guest.put(CODE, [...Array.from({ length: 60 }, () => NOP).flat(), ...MOV_EAX(OLD), ...RET]);
+  const { engine } = guest;
+  engine.roughBudgets = true;
+  engine.cpu.setReg(4, STACK);
+  for (let budget = ROUGH_BUDGET + 1; budget < 3 * ROUGH_BUDGET; budget += 1001) {
+    engine.cpu.setReg(1, 1e6);
+    engine.cpu.eip = DRIVER;
+    const before = engine.instructions;
+    expect(engine.run(budget)).toBe(LEAVE.budget);
+    const executed = engine.instructions - before;
+    expect(executed).toBeLessThanOrEqual(budget);
+    expect(executed).toBeGreaterThan(budget - ROUGH_BUDGET);
+  }
+});

@@ -157,7 +157,7 @@ function walk(b: Builder, address: Value, missing: () => void, bad: (entry: Valu
     b.varSet(at, c.sum(b.varGet(table), offset));
   };
   b.if(
-    b.pure('i32.eq', b.get32(L.PAGING_MODE), c.k(1)),
+    b.pure('i32.eq', b.get32(L.PAGING_MODE), c.k(L.PAGING.twoLevels)),
     () => {
       index(22, 0x3ff, 2);
       step(BAD_DIRECTORY_FLAGS, false, true);

@@ -30,6 +30,13 @@ test.each(GUEST_ABIS.map((abi) => [abi.name, abi] as const))('the fields of %s d
   fields.forEach(({ end }, i) => expect(end).toBe(i + 1 < fields.length ? fields[i + 1]!.at : data.size));
 });
 
+test.each(GUEST_ABIS.map((abi) => [abi.name, abi] as const))(
+  '%s has a counter for each hypercall',
+  (_, abi) => {
+    expect(Math.max(...Object.keys(abi.hypercalls).map(Number))).toBeLessThan(S.HYPERCALL_NUMBERS);
+  },
+);
+
 function initialised(name: string): ReturnType<typeof bareFixture> {
   const abi = abiByName(name)!;
   const f = bareFixture({ abi }, abi);
