@@ -57,7 +57,7 @@ export function regionHandler({ e, get, slot, setSlot, refund, executionEntry, a
         'i32',
       ),
     ),
-    e.br('called', e.and(get(REC), e.ne(get(REC), e.i32(RETURNS.missed)))),
+    e.br('called', e.and(e.ne(get(REC), e.i32(RETURNS.lookup)), e.ne(get(REC), e.i32(RETURNS.missed)))),
     e.if(
       get(REC),
       e.block(null, [

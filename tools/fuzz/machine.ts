@@ -132,8 +132,18 @@ export class FuzzMachine {
   }
 }
 
-/** Slots whose values are not the guest's: lazily kept flags (compared as EFLAGS), and how a run ended. */
+/**
+ * What the Host says of direct traps before a run, and after a call that it served inside one: but for the stack not the
+ * guest's state, and one engine may have been told more of late.
+ */
+const DIRECT_TRAP_SLOTS = Array.from(
+  { length: (S.DIRECT_CR2_ADDRESS - S.DIRECT_TRAPS) / 4 + 1 },
+  (_, i) => S.DIRECT_TRAPS + 4 * i,
+).filter((slot) => slot !== S.DIRECT_ESP);
+
+/** Slots whose values are not the guest's: besides, lazily kept flags (compared as EFLAGS), and how a run ended. */
 const NOT_STATE: ReadonlySet<number> = new Set([
+  ...DIRECT_TRAP_SLOTS,
   S.FLAG_RESULT,
   S.FLAG_AUX,
   S.FAULT_ADDRESS,
