@@ -114,7 +114,10 @@ export const DIRECT_INT_MASKS = 576;
 /** Handler of page faults, 0 = none. Nonzero: it is entered with interrupts off. */
 export const DIRECT_FAULT_HANDLER = 580;
 export const DIRECT_FAULT_MASKS = 584;
-/** Selectors of the handlers' CS and, after a change of privilege, SS; and ESP then: the kernel's stack, also where no trap is direct. */
+/**
+ * Selectors of the handlers' CS and, after a change of privilege, SS; and ESP then: the kernel's stack, also where no trap
+ * is direct.
+ */
 export const DIRECT_CS = 588;
 export const DIRECT_SS = 592;
 export const DIRECT_ESP = 596;
@@ -130,8 +133,8 @@ export const SEGMENT_LOADED = 608;
 
 /**
  * Direct hypercalls: what an engine needs to perform the commonest by itself, where direct traps are allowed. The owner
- * tells from the guest's first hypercall on, and both keep RING_NEXT, RING_TURN and the counters. Numbers of those calls, and byte offsets, in the general registers, of
- * the first three arguments.
+ * tells from the guest's first hypercall on, and both keep RING_NEXT, RING_TURN and the counters. Numbers of those calls,
+ * and byte offsets, in the general registers, of the first three arguments.
  */
 export const SET_PTE_NUMBER = 656;
 export const FLUSH_ASYNC_NUMBER = 660;

@@ -91,9 +91,20 @@ function putInRing(guest: Guest, at: number, number: number, a1: number, a2 = 0,
   memory.write8(STATUSES + at, 0);
 }
 
+/** Runs what is at CODE with the first three arguments of hypercalls, and tells what it ended with. */
+function start(guest: Guest, ebx: number, ecx: number, edx = 0): { reason: number; detail: number } {
+  const { cpu } = guest.engine;
+  cpu.setReg(3, ebx);
+  cpu.setReg(1, ecx);
+  cpu.setReg(2, edx);
+  cpu.setReg(4, STACK);
+  cpu.eip = CODE;
+  const reason = guest.engine.run(100);
+  return { reason, detail: cpu.get(S.EXIT_DETAIL) };
+}
+
 /** Reads ALIAS into esi, maps it to the next page, makes a hypercall, and reads it once more into eax. */
 function remap(guest: Guest, number: number, root = DIRECTORY): { reason: number; detail: number } {
-  const { cpu } = guest.engine;
   guest.put(CODE, [
     ...LOAD_EAX_FROM_ECX,
     ...MOV_ESI_EAX,
@@ -103,25 +114,13 @@ function remap(guest: Guest, number: number, root = DIRECTORY): { reason: number
     ...LOAD_EAX_FROM_ECX,
     ...INT(END),
   ]);
-  cpu.setReg(1, ALIAS);
-  cpu.setReg(3, root);
-  cpu.setReg(4, STACK);
-  cpu.eip = CODE;
-  const reason = guest.engine.run(100);
-  return { reason, detail: cpu.get(S.EXIT_DETAIL) };
+  return start(guest, root, ALIAS);
 }
 
 /** Makes a hypercall, and ends if the engine has performed it. */
 function make(guest: Guest, number: number, a1: number, a2 = 0, a3 = 0): { reason: number; detail: number } {
-  const { cpu } = guest.engine;
   guest.put(CODE, [...MOV_EAX(number), ...INT(S.HYPERCALL_VECTOR), ...INT(END)]);
-  cpu.setReg(3, a1);
-  cpu.setReg(1, a2);
-  cpu.setReg(2, a3);
-  cpu.setReg(4, STACK);
-  cpu.eip = CODE;
-  const reason = guest.engine.run(100);
-  return { reason, detail: cpu.get(S.EXIT_DETAIL) };
+  return start(guest, a1, a2, a3);
 }
 
 const ENDED = { reason: LEAVE.int, detail: END };

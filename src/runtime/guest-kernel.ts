@@ -13,7 +13,7 @@ export const DESC_ACCESSED = 0x100;
  * guest cannot see.
  */
 export const DESC_GUEST_DPL = GUEST_PL << 13;
-/** Of a kernel stack. */
+/** Most pages that a kernel stack may have. */
 export const MOST_STACK_PAGES = 2;
-/** Of a page directory without PAE. */
+/** Entries of a page directory without PAE. */
 export const DIRECTORY_ENTRIES = 1024;
