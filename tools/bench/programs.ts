@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/runtime/load-interpreter.js';
-import { geometricMean, isInstalled, ROUNDS, run, runGuest, table } from './measure.js';
+import { geometricMean, ROUNDS, run, runGuest, table } from './measure.js';
 import { Results, type Medians, type Timing } from './results.js';
 
 const SOURCE = join(packageRoot(), 'test', 'roms', 'default', 'bench-programs.c');
@@ -26,12 +26,14 @@ function timings(text: string): Timing[] {
   }));
 }
 
-/** Compiles the programs for this machine; undefined if there is no compiler that can. */
-function compileNative(folder: string): string | undefined {
-  if (!isInstalled('gcc')) return undefined;
+/** The programs compiled for this machine, or why there is nothing that it runs. */
+function compileNative(folder: string): { file: string } | { why: string } {
   const file = join(folder, 'bench');
   const { status } = spawnSync('gcc', [...COMPILE, SOURCE, '-o', file], { stdio: 'ignore' });
-  return status === 0 ? file : undefined;
+  if (status !== 0) return { why: 'no gcc -m32' };
+  // Not each kernel and hypervisor has 32-bit programs.
+  const { stdout } = spawnSync(file, ['fib', '1'], { encoding: 'utf8' });
+  return stdout?.startsWith('bench fib') ? { file } : { why: 'no 32-bit programs run here' };
 }
 
 /**
@@ -43,13 +45,13 @@ export function benchPrograms(engines: readonly string[], percent: number): stri
   try {
     const native = compileNative(folder);
     const runners = new Map<string, () => string>();
-    if (native) runners.set('native', () => run(native, ['all', String(percent)]).out);
+    if ('file' in native) runners.set('native', () => run(native.file, ['all', String(percent)]).out);
     const command = `run=bench_all_${percent};poweroff`;
     for (const engine of engines)
       runners.set(engine, () => runGuest([`--engine=${engine}`, '16', DEFAULT_GUEST, command]).out);
     return (
       report([...runners.keys()], measure(runners, percent)) +
-      (native ? '' : '  (no gcc -m32: nothing to compare with)\n')
+      ('why' in native ? `  (${native.why}: nothing to compare with)\n` : '')
     );
   } finally {
     rmSync(folder, { recursive: true });

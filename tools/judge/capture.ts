@@ -38,7 +38,7 @@ function meetsProgram(c: Case): boolean {
   return address !== undefined && address >= 0x59ff0000 && address < 0x5a100000;
 }
 
-const native = new NativeCpu();
+const native = await NativeCpu.start();
 try {
   for (const topic of topics) {
     const isProgram = topic === 'programs';

@@ -17,7 +17,7 @@ import type { EngineKind } from '../../src/runtime/create-engine.js';
 import { VECTOR, type Case, type Outcome } from './case.js';
 import { ImmediateTranslator } from './immediate-translator.js';
 import { minimise } from './minimise.js';
-import { NativeCpu } from './native.js';
+import { NativeCpu, NoNativeCpu } from './native.js';
 import type { Program } from './program.js';
 import { judged, ProgramJudge } from './program-judge.js';
 import { makeProgram, SHAPES, type Shape } from './make-program.js';
@@ -76,7 +76,18 @@ function print(input: Case, seed: number, lines: readonly string[]): void {
   console.log(`${listing(input)}\n${lines.map((line) => `  ${line}`).join('\n')}\n`);
 }
 
-const native = values.native ? new NativeCpu() : undefined;
+/** The processor; without one the command ends, for engines that agree with each other prove less. */
+async function startNative(): Promise<NativeCpu> {
+  try {
+    return await NativeCpu.start();
+  } catch (error) {
+    if (!(error instanceof NoNativeCpu)) throw error;
+    console.error(`${error.message} --no-native leaves the processor out.`);
+    return process.exit(2);
+  }
+}
+
+const native = values.native ? await startNative() : undefined;
 let failures = 0;
 let steps = 0;
 let made = 0;

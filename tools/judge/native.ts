@@ -1,5 +1,5 @@
 /** Runs cases on the processor, through the program `native/capture.c`. Linux on x86-64 with 32-bit support only. */
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,11 +19,13 @@ const RESPONSE_BYTES = STATE_BYTES + 12;
 /** Cases in flight at once. */
 const BATCH = 4000;
 
-/** Compiles the capture program into a new temporary folder; returns that folder. Throws if there is no compiler. */
-function compile(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'judge-'));
+/** This machine's processor cannot be asked; the message is one sentence. */
+export class NoNativeCpu extends Error {}
+
+/** Compiles the capture program into the folder. Throws {@link NoNativeCpu} if there is no compiler that can. */
+function compile(folder: string): void {
   writeFileSync(join(folder, 'layout.h'), layoutHeader());
-  execFileSync('gcc', [
+  const { error, status } = spawnSync('gcc', [
     ...[
       '-m32',
       '-O2',
@@ -43,7 +45,7 @@ function compile(): string {
     ...['-Wall', '-Wl,-Ttext-segment=0x5a000000,--build-id=none,-z,noexecstack', `-I${folder}`],
     ...['-o', join(folder, 'capture'), join(packageRoot(), 'tools/judge/native/capture.c')],
   ]);
-  return folder;
+  if (error ?? status !== 0) throw new NoNativeCpu('gcc -m32 does not compile the capture program here.');
 }
 
 function writeX87(out: DataView, at: number, x: X87): void {
@@ -170,7 +172,27 @@ const STUCK: Outcome = {
 };
 
 export class NativeCpu {
-  private readonly folder = compile();
+  private constructor(private readonly folder: string) {}
+
+  /**
+   * Compiles the capture program and lets it run no case, for a kernel or hypervisor without 32-bit programs would make
+   * each case one that does not end. Throws {@link NoNativeCpu}.
+   */
+  static async start(): Promise<NativeCpu> {
+    const cpu = new NativeCpu(mkdtempSync(join(tmpdir(), 'judge-')));
+    try {
+      compile(cpu.folder);
+      await cpu.pipe(background());
+    } catch (error) {
+      cpu.close();
+      const cannotRun = error instanceof CaptureFailed || (error as NodeJS.ErrnoException).syscall;
+      if (!cannotRun) throw error;
+      throw new NoNativeCpu(
+        `This machine does not run the 32-bit capture program: ${(error as Error).message}.`,
+      );
+    }
+    return cpu;
+  }
 
   /** Outcomes of the cases, in order. Cases that do not end have the vector 255. */
   async run(cases: readonly Case[]): Promise<Outcome[]> {
