@@ -1,5 +1,6 @@
 /** `lguest compare`: two engines on the same guest, and where they part. */
 import type { EngineKind } from '../runtime/create-engine.js';
+import { hostMilliseconds } from '../runtime/host-time.js';
 import { compare, DEFAULT_EVERY, type CompareOptions } from './compare.js';
 import { locate } from './compare-locate.js';
 import { describe } from './compare-report.js';
@@ -93,9 +94,9 @@ export function runCompare(launch: LaunchOptions, context: CompareContext): numb
     ...(to !== undefined && { to }),
     ...(every !== undefined && { every }),
   };
-  const began = performance.now();
+  const began = hostMilliseconds();
   const result = compare({ ...options, onConsole: context.onConsole });
-  const seconds = (performance.now() - began) / 1000;
+  const seconds = (hostMilliseconds() - began) / 1000;
   const speed = (result.instructions / 1e6 / seconds).toFixed(1);
   const names = `${options.reference} and ${options.subject}`;
   if (result.sighting === undefined) {

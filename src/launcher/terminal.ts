@@ -3,6 +3,7 @@
  * as it is; its end just means that there is no more.
  */
 import type { ReadStream } from 'node:tty';
+import { hostMilliseconds } from '../runtime/host-time.js';
 import { ESCAPE_HELP, EscapeKeys } from './escape-keys.js';
 
 export interface TerminalHandlers {
@@ -85,7 +86,7 @@ export class Terminal {
   private readonly onData = (data: Buffer): void => {
     let bytes: Uint8Array = data;
     if (this.isTerminal) {
-      const { forGuest, commands } = this.keys.feed(data, performance.now());
+      const { forGuest, commands } = this.keys.feed(data, hostMilliseconds());
       bytes = forGuest;
       for (const command of commands) {
         if (command === 'help') this.handlers.show(ESCAPE_HELP);

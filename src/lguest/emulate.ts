@@ -4,8 +4,8 @@
  */
 import * as S from '../frontend-x86/cpu-state.js';
 import type { Engine } from '../runtime/engine.js';
+import { GUEST_PL } from '../runtime/guest-kernel.js';
 import type { GuestAbi } from './abi/abi.js';
-import { GUEST_PL } from './segments.js';
 
 /** Port space as a device bus sees it; without one, reads give all ones and writes have no effect. */
 export interface Ports {

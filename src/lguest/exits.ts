@@ -3,11 +3,11 @@ import * as S from '../frontend-x86/cpu-state.js';
 import { LEAVE } from '../frontend-x86/leave.js';
 import type { CpuState } from '../runtime/cpu.js';
 import { describeBadPageTable, type Engine } from '../runtime/engine.js';
+import { GUEST_PL } from '../runtime/guest-kernel.js';
 import type { Host } from './core.js';
 import { GuestDeath, hex } from './death.js';
 import { emulate } from './emulate.js';
 import { type InterruptsAndTraps, VECTOR_GP, VECTOR_PF, VECTOR_UD } from './interrupts-and-traps.js';
-import { GUEST_PL } from './segments.js';
 
 /** What follows an exit of the engine, and how many there were. */
 export class Exits {

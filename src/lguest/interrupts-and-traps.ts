@@ -5,11 +5,11 @@
 import * as S from '../frontend-x86/cpu-state.js';
 import type { CpuState } from '../runtime/cpu.js';
 import type { Engine } from '../runtime/engine.js';
-import { MOST_STACK_PAGES } from '../runtime/guest-kernel.js';
+import { GUEST_PL, MOST_STACK_PAGES } from '../runtime/guest-kernel.js';
 import type { Clock } from './clock.js';
 import { GuestDeath, hex } from './death.js';
 import type { LguestData } from './lguest-data.js';
-import { GUEST_PL, KERNEL_CS, type Segments } from './segments.js';
+import { KERNEL_CS, type Segments } from './segments.js';
 import { VECTOR } from '../frontend-x86/vectors.js';
 
 const USER_PL = 3;

@@ -15,7 +15,6 @@ import {
 } from '../runtime/guest-kernel.js';
 import { GuestDeath, hex } from './death.js';
 
-export { GUEST_PL };
 export const GDT_ENTRIES = 32;
 export const GDT_BYTES = 8 * GDT_ENTRIES;
 /** Index of the kernel's code and data segments. */

@@ -14,6 +14,7 @@ import type { CodePageView } from './code-page.js';
 import { CODE_BASE } from './cpu.js';
 import type { Engine } from './engine.js';
 import { Heating, heatThresholds, type HeatThreshold, isRecent } from './heating.js';
+import { hostMilliseconds } from './host-time.js';
 import type { MachineMemory } from './machine-memory.js';
 import type { GuestMmu } from './mmu.js';
 import { PunctualTranslator } from './punctual-translator.js';
@@ -134,7 +135,7 @@ export class TierUp {
 
   /** Asks for the region around a block. */
   private ask(block: ChosenBlock, now: number): void {
-    const from = performance.now();
+    const from = hostMilliseconds();
     const { start, outline, pages } = outlineRegion(block, this.code, {
       tiers: this.tiers,
       warm: this.heat >> 3,
@@ -157,7 +158,7 @@ export class TierUp {
       instructions: now,
     };
     this.translations++;
-    this.translationMilliseconds += performance.now() - from;
+    this.translationMilliseconds += hostMilliseconds() - from;
     this.translate(record, origin, pages);
     if (this.tiers === 'jit') this.background.finish();
   }

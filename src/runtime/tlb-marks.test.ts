@@ -36,8 +36,8 @@ const ROOTS = [
   OTHER_DIRECTORY,
   ...Array.from({ length: L.TLB_CONTEXTS }, (_, i) => 0xb0000 + i * PAGE),
 ];
-/** Where the kernel's part may start: also in the middle of the windows. */
-const KERNELS = [0xc0000000, 0x4000000];
+/** Where the kernel’s part may start: also in the middle of the windows, and of one of them. */
+const KERNELS = [0xc0000000, 0x4000000, 0x4001000];
 const SET_PTE = 21;
 const SET_PGD = 22;
 const NEW_PGTABLE = 23;
@@ -182,7 +182,19 @@ class Machine {
     expect(this.call(NEW_PGTABLE, root)).toBe(isKnown);
     if (isKnown) this.root = root;
     expect(mmu.root).toBe(this.root);
+    if (isKnown) this.expectLastUsed();
     return isKnown;
+  }
+
+  /** The TLB of the current address space is the last to give way to another's. */
+  private expectLastUsed(): void {
+    const contexts = Array.from({ length: L.TLB_CONTEXTS - 1 }, (_, i) => i + 1);
+    const lastUse = (context: number): number =>
+      this.engine.memory.i32[(L.TLB_LAST_USE >> 2) + context]! >>> 0;
+    const used = contexts.filter((context) => this.ownerOf({ context }) !== NOBODY);
+    const current = used.filter((context) => this.ownerOf({ context }) >>> 0 === this.root);
+    const latest = used.sort((a, b) => lastUse(a) - lastUse(b)).at(-1);
+    expect(current).toEqual([latest]);
   }
 
   /** Whether a TLB may have something of an address's top level entry. */

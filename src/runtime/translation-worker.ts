@@ -1,6 +1,7 @@
 /** The worker that translates in the background: requests in, translations with their compiled modules out. */
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { lowerOwnPriority } from './background-priority.js';
+import { hostMilliseconds } from './host-time.js';
 import { type ErrorFacts, errorFacts } from './translator-bug.js';
 import type { RefusalCause } from './refusals.js';
 import { TranslationReuse } from './translation-reuse.js';
@@ -53,8 +54,8 @@ const WARM_UP_ROUNDS = 20;
 
 /** Errors travel as answers: whoever waits would not hear of them otherwise. */
 function answer({ id, request }: WorkerRequest): WorkerReply {
-  const from = performance.now();
-  const spent = (): number => performance.now() - from;
+  const from = hostMilliseconds();
+  const spent = (): number => hostMilliseconds() - from;
   try {
     const { made, reused } = known.of(request, () => {
       const translation = translator.translate(request);
