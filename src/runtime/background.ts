@@ -7,7 +7,7 @@ import { lowerOtherThreads } from './background-priority.js';
 import type { WorkerReply, WorkerRequest, WorkerSetup } from './translation-worker.js';
 import { errorFacts } from './translator-bug.js';
 import type { TranslationRequest } from './translator.js';
-import { leaveLoopsAlone } from './v8-flags.js';
+import { leaveAProcessor, leaveLoopsAlone } from './v8-flags.js';
 import { startTranslationWorker } from './worker-file.js';
 
 /** Most requests under way; hotter code asks again. */
@@ -56,6 +56,7 @@ export class BackgroundTranslator implements TranslationService {
   ownProcess(): void {
     this.ownsProcess = true;
     leaveLoopsAlone();
+    leaveAProcessor();
   }
 
   get full(): boolean {

@@ -1,4 +1,5 @@
 /** What the translator asks of V8. Flags belong to the process; V8 says what it thinks of unknown ones on stderr. */
+import { availableParallelism } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 
 /** Whether this V8 is known to know the flags: the major versions of Node 20 to 22. Others are left as they are. */
@@ -7,6 +8,12 @@ export const FLAGS_ARE_KNOWN = [11, 12].includes(parseInt(process.versions.v8, 1
 /** What a function's loops and calls are worth, in bytes of code, before V8 optimises it: V8's own figure, and thirty times that. */
 const BUDGET = 1_800_000;
 const LARGE_BUDGET = 30 * BUDGET;
+
+/** Threads that Node gives V8 for what it does beside the program. */
+const V8_THREADS = 4;
+/** What a function of JavaScript executes, in bytes of bytecode, before V8 optimises it: V8's own figure, and four times that. */
+const SCRIPT_BUDGET = 66 * 1024;
+const LATE_SCRIPT_BUDGET = 4 * SCRIPT_BUDGET;
 
 /** A flag's name: `--no_some_flag` and `--some-flag=1` are one flag. */
 function nameOf(flag: string): string {
@@ -36,6 +43,19 @@ export function heedCompilationHints(): void {
  */
 export function leaveLoopsAlone(): void {
   set('--no-wasm-loop-peeling', '--no-wasm-loop-unrolling');
+}
+
+/**
+ * Where V8 has more threads than there are processors the guest waits for one as it boots: they all optimise the interpreter
+ * and the Host. So they leave it one when they compile Wasm, and JavaScript is optimised later, most of it once then and
+ * not again for each thing that it meets. To be said before there is any Wasm, as above.
+ */
+export function leaveAProcessor(processors = availableParallelism()): void {
+  if (processors >= V8_THREADS) return;
+  set(
+    `--wasm-num-compilation-tasks=${Math.max(1, processors - 1)}`,
+    `--interrupt-budget=${LATE_SCRIPT_BUDGET}`,
+  );
 }
 
 /**
