@@ -25,6 +25,11 @@ export class BlockHeat {
     this.memory.i32[(record + RECORD_HEAT) >> 2] = this.of(page);
   }
 
+  /** The same, but of a page that nobody looked up: how often its code changed does not count yet. */
+  startUnseen(record: number): void {
+    this.memory.i32[(record + RECORD_HEAT) >> 2] = this.threshold;
+  }
+
   /** The block with this first record is none to translate. */
   never(record: number): void {
     this.memory.i32[(record + RECORD_HEAT) >> 2] = NEVER_HOT;

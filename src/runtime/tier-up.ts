@@ -114,6 +114,8 @@ export class TierUp {
   hot(record: number, now: number): void {
     const { memory } = this;
     if (record >= L.SCRATCH_RECORDS) return;
+    // A guest that boots without translations does not pay for looks at what its boot executes.
+    if (this.heating && now < this.workerStart) return this.code.heat.startUnseen(record);
     if (memory.i32[L.FLAT_MODE >> 2] === 0) return this.refusals.note('segments are not flat');
     const handler = memory.data.getUint16(record, true);
     if (handler === HANDLER.cross) return this.refusals.note('instruction straddles pages');

@@ -86,6 +86,18 @@ test('records are no warmer for those that stood there before all went', () => {
   expect(asked(guest)).not.toEqual([]);
 });
 
+test('what a boot executes makes nothing warm', () => {
+  const guest = new Guest('auto', { heat: undefined });
+  guest.put(CODE, RET);
+  guest.call(10 * STEP);
+  guest.engine.instructions = 1e8;
+  // One more step, where two would make it warm.
+  guest.call(STEP / 2 + 1);
+  expect(asked(guest)).toEqual([]);
+  guest.call(STEP);
+  expect(asked(guest)).not.toEqual([]);
+});
+
 describe.each([
   ['translated', true],
   ['being translated', false],
