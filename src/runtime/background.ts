@@ -7,7 +7,7 @@ import { lowerOtherThreads } from './background-priority.js';
 import type { WorkerReply, WorkerRequest, WorkerSetup } from './translation-worker.js';
 import { errorFacts } from './translator-bug.js';
 import type { TranslationRequest } from './translator.js';
-import { leaveAProcessor, leaveLoopsAlone } from './v8-flags.js';
+import { compileAsEver, leaveAProcessor, leaveLoopsAlone } from './v8-flags.js';
 import { startTranslationWorker } from './worker-file.js';
 
 /** Most requests under way; hotter code asks again. */
@@ -82,7 +82,10 @@ export class BackgroundTranslator implements TranslationService {
   }
 
   private start(): MessagePort {
-    if (this.ownsProcess) lowerOtherThreads();
+    if (this.ownsProcess) {
+      lowerOtherThreads();
+      compileAsEver();
+    }
     const { port1, port2 } = new MessageChannel();
     const data: WorkerSetup = { port: port2, answered: this.answered };
     const worker = startTranslationWorker({ workerData: data, transferList: [port2] });

@@ -14,6 +14,8 @@ const V8_THREADS = 4;
 /** What a function of JavaScript executes, in bytes of bytecode, before V8 optimises it: V8's own figure, and four times that. */
 const SCRIPT_BUDGET = 66 * 1024;
 const LATE_SCRIPT_BUDGET = 4 * SCRIPT_BUDGET;
+/** V8's own figure; so many threads there are not. */
+const MOST_COMPILATION_TASKS = 128;
 
 /** A flag's name: `--no_some_flag` and `--some-flag=1` are one flag. */
 function nameOf(flag: string): string {
@@ -56,6 +58,12 @@ export function leaveAProcessor(processors = availableParallelism()): void {
     `--wasm-num-compilation-tasks=${Math.max(1, processors - 1)}`,
     `--interrupt-budget=${LATE_SCRIPT_BUDGET}`,
   );
+}
+
+/** The end of that: from the worker's start on V8's threads step back by their priority (see `background-priority.ts`). */
+export function compileAsEver(processors = availableParallelism()): void {
+  if (processors >= V8_THREADS) return;
+  set(`--wasm-num-compilation-tasks=${MOST_COMPILATION_TASKS}`, `--interrupt-budget=${SCRIPT_BUDGET}`);
 }
 
 /**
