@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { Script } from 'node:vm';
 import { packageRoot } from '../src/runtime/load-interpreter.js';
 import type { WorkerReply, WorkerRequest, WorkerSetup } from '../src/runtime/translation-worker.js';
+import { leaveLoopsAlone } from '../src/runtime/v8-flags.js';
 import { WARM_UP } from '../src/runtime/warm-up.js';
 
 const DIST = join(packageRoot(), 'dist');
@@ -36,8 +37,12 @@ async function bundled(): Promise<string> {
   return outputFiles[0]!.text.replace(/[\u0080-\uffff]/g, '?');
 }
 
-/** Runs the worker until it waits, asks it once, and returns what V8 has compiled of it. */
+/**
+ * Runs the worker until it waits, asks it once, and returns what V8 has compiled of it: under the flags of a process that does
+ * nothing else than run guests, for V8 refuses what was compiled under others.
+ */
 async function compiled(source: string): Promise<Buffer> {
+  leaveLoopsAlone();
   const script = new Script(source, { filename: BUNDLE });
   const reply = await new Promise<WorkerReply>((resolve) => {
     const port = {
