@@ -38,6 +38,12 @@ export function regionHandler({ e, get, slot, setSlot, refund, executionEntry, a
   const needed = (): Expr => e.and(regionEntry(12), e.i32(L.REGION_NEED_MASK));
   const instructionsLeft = (): Expr => e.load(8, get(REC), RECORD_LEFT);
   const entryNumber = (): Expr => e.load(16, get(REC), RECORD_ENTRY);
+  /** Counts what the region has executed: FUEL still has what there was before. */
+  const countInstructions = (): Expr => {
+    const executed = e.pure('i64.extend_i32_u', [e.sub(get(FUEL), slot(L.FUEL))]);
+    const sum = e.pure('i64.add', [e.load(64, e.i32(0), L.REGION_INSTRUCTIONS), executed]);
+    return e.store(64, e.i32(0), sum, L.REGION_INSTRUCTIONS);
+  };
   // Runs the region of REC, and those that it goes on in; then, or if it cannot be paid, to `called` or `short`.
   const chain: Expr[] = [
     e.setLocal(FROM, entryNumber()),
@@ -57,6 +63,7 @@ export function regionHandler({ e, get, slot, setSlot, refund, executionEntry, a
         'i32',
       ),
     ),
+    countInstructions(),
     e.br('called', e.and(e.ne(get(REC), e.i32(RETURNS.lookup)), e.ne(get(REC), e.i32(RETURNS.missed)))),
     e.if(
       get(REC),

@@ -5,7 +5,7 @@ import * as L from './memory-layout.js';
 test('no area begins before the one in front of it ends', () => {
   const areas: readonly (readonly [name: string, start: number, bytes: number])[] = [
     ['CPU state', 0, CPU_STATE_BYTES],
-    ['slots of the engine', CPU_STATE_BYTES, L.TLB_SWITCHES + 4 - CPU_STATE_BYTES],
+    ['slots of the engine', CPU_STATE_BYTES, L.SLOTS_END - CPU_STATE_BYTES],
     ['GDT', L.GDT, 32 * 8],
     ['slow handlers', L.SLOW_HANDLERS, 0x10000],
     ['used regions', L.REGION_USED, L.MAX_REGIONS],

@@ -106,6 +106,11 @@ export const TLB_CONTEXTS = 9;
 export const TLB_LAST_USE = TLB_OWNERS + 4 * TLB_CONTEXTS;
 export const TLB_SWITCHES = TLB_LAST_USE + 4 * TLB_CONTEXTS;
 
+/** Instructions that regions have executed, for statistics: 64 bits. */
+export const REGION_INSTRUCTIONS = TLB_SWITCHES + 4;
+/** Behind the last slot. */
+export const SLOTS_END = REGION_INSTRUCTIONS + 8;
+
 /** A byte per index of the table of regions: set when the region is entered. */
 export const REGION_USED = 0x90000;
 

@@ -360,6 +360,11 @@ export class TierUp {
     }
   }
 
+  private get instructionsInRegions(): number {
+    const low = this.memory.i32[L.REGION_INSTRUCTIONS >> 2]! >>> 0;
+    return low + this.memory.i32[(L.REGION_INSTRUCTIONS >> 2) + 1]! * 2 ** 32;
+  }
+
   /** Counters for `--stats`. */
   counters(): Record<string, number> {
     const { counts } = this.regions;
@@ -377,6 +382,7 @@ export class TierUp {
       'region bytes live': this.regions.bytes,
       'translations made before': this.reuses,
       'regions merged': this.merges,
+      'instructions in regions': this.instructionsInRegions,
       'regions entered': i32[L.REGION_ENTRIES >> 2]! >>> 0,
       'transitions from region to region': i32[L.TRANSITIONS >> 2]! >>> 0,
     };
