@@ -47,23 +47,24 @@ export function leaveLoopsAlone(): void {
   set('--no-wasm-loop-peeling', '--no-wasm-loop-unrolling');
 }
 
+/** So many functions of Wasm at a time, and JavaScript after so much of it, where processors are scarce. */
+function compileWith(processors: number, tasks: number, scriptBudget: number): void {
+  if (processors >= V8_THREADS) return;
+  set(`--wasm-num-compilation-tasks=${tasks}`, `--interrupt-budget=${scriptBudget}`);
+}
+
 /**
  * Where V8 has more threads than there are processors the guest waits for one as it boots: they all optimise the interpreter
  * and the Host. So they leave it one when they compile Wasm, and JavaScript is optimised later, most of it once then and
  * not again for each thing that it meets. To be said before there is any Wasm, as above.
  */
 export function leaveAProcessor(processors = availableParallelism()): void {
-  if (processors >= V8_THREADS) return;
-  set(
-    `--wasm-num-compilation-tasks=${Math.max(1, processors - 1)}`,
-    `--interrupt-budget=${LATE_SCRIPT_BUDGET}`,
-  );
+  compileWith(processors, Math.max(1, processors - 1), LATE_SCRIPT_BUDGET);
 }
 
 /** The end of that: from the worker's start on V8's threads step back by their priority (see `background-priority.ts`). */
 export function compileAsEver(processors = availableParallelism()): void {
-  if (processors >= V8_THREADS) return;
-  set(`--wasm-num-compilation-tasks=${MOST_COMPILATION_TASKS}`, `--interrupt-budget=${SCRIPT_BUDGET}`);
+  compileWith(processors, MOST_COMPILATION_TASKS, SCRIPT_BUDGET);
 }
 
 /**
