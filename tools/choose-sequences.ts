@@ -1,9 +1,9 @@
 /**
  * Chooses the interpreter's fast handlers by profiles of `tools/profile-forms`, and prints `src/runtime/hot-forms.ts`:
  *
- *     node dist/tools/choose-sequences.js SEQUENCES PROFILE=WEIGHT... > src/runtime/hot-forms.ts
+ *     node dist/tools/choose-sequences.js SEQUENCES PROFILE[,BOOT]=WEIGHT... > src/runtime/hot-forms.ts
  *
- * A profile counts by its weight, however long it is. The two neighbours (forms, or sequences by then) that follow each
+ * A profile counts by its weight, however long it is, without what the profile BOOT has of it. The two neighbours (forms, or sequences by then) that follow each
  * other most often become a sequence, again and again; `SequenceTable` covers blocks with what comes out of it.
  */
 import { readFileSync } from 'node:fs';
@@ -30,17 +30,25 @@ const byName = new Map(symbols.map((form) => [formName(form), form.form]));
 const inSequences = symbols.map((form) => canBeHot(liftForm(form).block));
 const last = symbols.map((form) => formEndsBlock(form));
 
+/** How often blocks of so many forms ran, by the forms' names. */
+function readProfile(file: string): Map<string, number> {
+  const { blocks } = JSON.parse(readFileSync(file, 'utf8')) as { blocks: [number, string[]][] };
+  return new Map(blocks.map(([count, names]) => [names.join(SEPARATOR), count]));
+}
+
 /** The blocks of all profiles with their shares. */
 function readRuns(): Run[] {
   const weights = new Map<string, number>();
   for (const profile of profiles) {
-    const [file, weight] = profile.split('=');
-    const { blocks } = JSON.parse(readFileSync(file!, 'utf8')) as { blocks: [number, string[]][] };
-    const total = blocks.reduce((sum, [count, names]) => sum + count * names.length, 0);
-    for (const [count, names] of blocks) {
-      const key = names.join(SEPARATOR);
+    const [files, weight] = profile.split('=');
+    const [file, boot] = files!.split(',');
+    const before = boot === undefined ? undefined : readProfile(boot);
+    const counts = [...readProfile(file!)]
+      .map(([key, count]) => [key, count - (before?.get(key) ?? 0)] as const)
+      .filter(([, count]) => count > 0);
+    const total = counts.reduce((sum, [key, count]) => sum + count * key.split(SEPARATOR).length, 0);
+    for (const [key, count] of counts)
       weights.set(key, (weights.get(key) ?? 0) + (Number(weight) * count) / total);
-    }
   }
   return [...weights].map(([key, weight]) => ({
     parts: key.split(SEPARATOR).flatMap((name) => {

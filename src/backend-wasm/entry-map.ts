@@ -5,7 +5,7 @@
  */
 import type { Emitter, Expr } from './binaryen.js';
 import * as L from './memory-layout.js';
-import { DELTA, EIP, ENTRY, BASE, FUEL, MAP, ROW, TLB } from './region-locals.js';
+import { DELTA, EIP, ENTRY, FUEL, MAP, placeOfEip, ROW, TLB } from './region-locals.js';
 import { PAGE } from '../frontend-x86/limits.js';
 
 const HASH_FACTOR = 0x9e3779b1 | 0;
@@ -69,7 +69,7 @@ export function indirectJump(
   count: (cause: L.RegionExitCause) => Expr,
 ): Expr[] {
   const get = (local: number): Expr => e.getLocal(local, 'i32');
-  const place = (): Expr => e.sub(get(EIP), get(BASE));
+  const place = (): Expr => get(ENTRY);
   const hash = e.shru(e.pure('i32.mul', [place(), e.i32(HASH_FACTOR)]), e.i32(32 - bits));
   const page = (): Expr => e.and(get(EIP), e.i32(-PAGE));
   const leave = (cause: L.RegionExitCause): Expr => e.block(null, [count(cause), e.br('leave')]);
@@ -84,6 +84,7 @@ export function indirectJump(
     ),
   ];
   return [
+    e.setLocal(ENTRY, placeOfEip(e)),
     e.setLocal(ROW, e.add(get(MAP), e.shl(hash, e.i32(4)))),
     e.if(e.ne(e.load(32, get(ROW)), place()), e.setLocal(ROW, e.add(get(ROW), e.i32(L.ENTRY_MAP_ROW_BYTES)))),
     e.if(e.ne(e.load(32, get(ROW)), place()), leave('no entry')),

@@ -9,7 +9,7 @@ import type { Type } from '../ir/ops.js';
 import type { AccessGroup, GroupMember } from './access-groups.js';
 import type { Emitter, Expr } from './binaryen.js';
 import { addressOf, isAligned, onlyPage } from './known-addresses.js';
-import { FOR_LOADS, FOR_STORES, INDEX_SHIFT } from './data-tlb.js';
+import { FOR_LOADS, FOR_STORES, INDEX_SHIFT, PLACEHOLDERS } from './data-tlb.js';
 import { RAM, SLOW_PATH } from './memory-layout.js';
 import type { Target } from './target.js';
 import { widthOf } from './width.js';
@@ -30,9 +30,12 @@ export interface BlockInProgress {
 /** What a local has instead of the guest-physical address of a group whose page was not found. */
 const NOT_FOUND = -1;
 
-/** The guest-physical address of a group's lowest byte; `maybe`: the local holds NOT_FOUND if its page was not found. */
+/** How a group's accesses reach their bytes. */
 interface GroupCheck {
+  /** Holds a guest-physical address: with `offset` added, that of the group's lowest byte. */
   readonly local: number;
+  readonly offset: number;
+  /** It holds NOT_FOUND if the group's page was not found. */
   readonly maybe: boolean;
 }
 
@@ -50,8 +53,9 @@ interface Access {
 interface Check {
   /** Whether it does not have the page. */
   readonly isMissing: Expr;
-  /** The guest-physical address, if it does: behind the check. */
+  /** The guest-physical address, if it does: behind the check; and what to add to that. */
   readonly physical: Expr;
+  readonly offset: number;
 }
 
 /** Lowers the accesses of one block. */
@@ -74,6 +78,15 @@ export class AccessLowering {
     return e.load(32, e.add(entry, target.tlb()), write ? FOR_STORES : FOR_LOADS);
   }
 
+  /** The same for a constant address: where its entry is needs no sum with the TLB's address, if the number of entries is known. */
+  private distanceAt(page: number, write: boolean): Expr {
+    const { e, target } = this;
+    const { dataTlb } = target;
+    if (dataTlb === PLACEHOLDERS) return this.distance(e.i32(page), write);
+    const entry = (page >>> INDEX_SHIFT) & dataTlb.indexMask;
+    return e.load(32, target.tlb(), entry + (write ? FOR_STORES : FOR_LOADS));
+  }
+
   /** Behind what may have raised a fault. */
   faultCheck(): Expr {
     const { e } = this;
@@ -83,19 +96,29 @@ export class AccessLowering {
   /**
    * Looks the page of an access up: a hit is an access inside of one. `page`: the only one it can lie in, if that is known.
    * Its entry is looked up before there is an address, for which the access then waits the less. `span`: bytes from the address
-   * to its last, 1 if they cannot lie in two pages.
+   * to its last, 1 if they cannot lie in two pages. `constant`: the address, if it is one.
    */
-  private check(address: number, write: boolean, span: number, page?: number): Check {
+  private check(address: number, write: boolean, span: number, page?: number, constant?: number): Check {
     const { e } = this;
     const { ramEnd, outside } = this.target.dataTlb;
     const get = (): Expr => e.getLocal(address, 'i32');
     const local = this.block.take('i32');
     if (page !== undefined) {
-      const distance = this.distance(e.i32(page), write);
+      const distance = this.distanceAt(page, write);
+      if (constant !== undefined) {
+        // The page's guest-physical address serves all of it.
+        const start = e.teeLocal(local, e.add(distance, e.i32(page)), 'i32');
+        return {
+          isMissing: e.pure('i32.le_u', [e.i32(ramEnd), start]),
+          physical: e.getLocal(local, 'i32'),
+          offset: constant & (PAGE - 1),
+        };
+      }
       const base = e.add(e.teeLocal(local, distance, 'i32'), e.i32(page));
       return {
         isMissing: e.pure('i32.le_u', [e.i32(ramEnd), base]),
         physical: e.add(get(), e.getLocal(local, 'i32')),
+        offset: 0,
       };
     }
     const sum = e.teeLocal(local, e.add(get(), this.distance(get(), write)), 'i32');
@@ -103,7 +126,7 @@ export class AccessLowering {
       span === 1
         ? e.pure('i32.le_u', [e.i32(ramEnd), sum])
         : e.pure('i32.lt_u', [e.i32(PAGE - span), e.and(sum, e.i32(outside))]);
-    return { isMissing, physical: e.getLocal(local, 'i32') };
+    return { isMissing, physical: e.getLocal(local, 'i32'), offset: 0 };
   }
 
   /** The way out of an access whose page the TLB does not have, if the instruction can be given up here. */
@@ -119,10 +142,11 @@ export class AccessLowering {
     const { root, low, span, page, write } = group;
     const local = this.block.take('i32');
     const miss = this.giveUp();
-    const check = { local, maybe: miss === undefined };
-    this.groupChecks.set(group, check);
     out.push(e.setLocal(local, root === undefined ? e.i32(low) : e.add(this.block.value(root), e.i32(low))));
-    const { isMissing, physical } = this.check(local, write, span, page);
+    const constant = root === undefined ? low : undefined;
+    const { isMissing, physical, offset } = this.check(local, write, span, page, constant);
+    const check = { local, offset, maybe: miss === undefined };
+    this.groupChecks.set(group, check);
     if (miss) out.push(e.if(isMissing, miss), e.setLocal(local, physical));
     else out.push(e.if(isMissing, e.setLocal(local, e.i32(NOT_FOUND)), e.setLocal(local, physical)));
     return check;
@@ -132,11 +156,11 @@ export class AccessLowering {
     const { e } = this;
     const member = this.groups.get(i);
     if (member) {
-      const { local, maybe } = this.checkGroup(member.group, out);
+      const { local, offset, maybe } = this.checkGroup(member.group, out);
       return {
         miss: maybe ? e.eq(e.getLocal(local, 'i32'), e.i32(NOT_FOUND)) : undefined,
         physical: e.getLocal(local, 'i32'),
-        offset: member.offset,
+        offset: offset + member.offset,
         address: () => this.block.value(op.args[0]!),
       };
     }
@@ -144,8 +168,10 @@ export class AccessLowering {
     const { ops } = this.block;
     const known = addressOf(ops, op.args[0]!);
     const span = isAligned(ops, known, bytes) ? 1 : bytes;
-    const { isMissing, physical } = this.check(address, write, span, onlyPage(ops, known, bytes));
-    return { miss: isMissing, physical, offset: 0, address: () => e.getLocal(address, 'i32') };
+    const constant = known.root === undefined ? known.distance : undefined;
+    const check = this.check(address, write, span, onlyPage(ops, known, bytes), constant);
+    const { isMissing: miss, physical, offset } = check;
+    return { miss, physical, offset, address: () => e.getLocal(address, 'i32') };
   }
 
   /** `fast` where the TLB has the page, else a way out, or `slow` where there is none. */

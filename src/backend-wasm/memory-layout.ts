@@ -108,8 +108,10 @@ export const TLB_SWITCHES = TLB_LAST_USE + 4 * TLB_CONTEXTS;
 
 /** Instructions that regions have executed, for statistics: 64 bits. */
 export const REGION_INSTRUCTIONS = TLB_SWITCHES + 4;
+/** Linear address of the first page of the region that runs. */
+export const REGION_BASE = REGION_INSTRUCTIONS + 8;
 /** Behind the last slot. */
-export const SLOTS_END = REGION_INSTRUCTIONS + 8;
+export const SLOTS_END = REGION_BASE + 4;
 
 /** A byte per index of the table of regions: set when the region is entered. */
 export const REGION_USED = 0x90000;

@@ -179,7 +179,7 @@ export class RegionFlow {
   }
 
   private eipOf(place: number): Expr {
-    return this.e.add(this.e.getLocal(R.BASE, 'i32'), this.e.i32(place));
+    return R.linearAt(this.e, this.e.i32(place));
   }
 
   private leaveFor(place: number, cause: L.RegionExitCause): Expr {
@@ -248,7 +248,8 @@ export class RegionFlow {
     const arriving = this.late.arriving.get(to);
     if (arriving) out.push(e.setLocal(R.PENDING, e.i32(arriving.has(from) ? from : 0)));
     const page = pageOf(place);
-    if (page !== pageOf(this.blocks[from - 1]!.start)) out.push(this.samePage(place, inline ? uncharged : 0));
+    if (page !== pageOf(this.blocks[from - 1]!.start))
+      out.push(...this.samePage(place, inline ? uncharged : 0));
     if (this.isBackward(from, to)) {
       if (!isIrreducible(shape, from, to)) return [...out, e.br(`L${to}`)];
       if (!this.fuelPlan.checks[to]) out.push(this.check(to));
@@ -261,30 +262,33 @@ export class RegionFlow {
   /** Goes to where a return's target, in EIP, is one of those behind its function's calls, and can be paid. */
   private returns(node: number): Expr[] {
     const { e } = this;
-    const eip = (): Expr => e.getLocal(R.EIP, 'i32');
     const out: Expr[] = [];
     for (const place of this.returnPoints.get(node - 1) ?? []) {
       const block = this.numberAt.get(place)!;
       const entry = this.entryOf.get(block);
       if (entry === undefined) continue;
       const paid = e.pure('i32.le_u', [e.i32(this.fuelPlan.need[block + 1]!), e.getLocal(R.FUEL, 'i32')]);
-      const there = e.and(e.eq(eip(), this.eipOf(place)), paid);
+      if (out.length === 0) out.push(e.setLocal(R.ENTRY, R.placeOfEip(e)));
+      const there = e.and(e.eq(e.getLocal(R.ENTRY, 'i32'), e.i32(place)), paid);
       out.push(e.if(there, e.block(null, [e.setLocal(R.ENTRY, e.i32(entry)), e.br('dispatch')])));
     }
     return out;
   }
 
   /** Leaves for a place unless its page is the one that was translated. */
-  private samePage(place: number, uncharged: number): Expr {
+  private samePage(place: number, uncharged: number): Expr[] {
     const { e } = this;
     const page = pageOf(place);
-    const linear = (): Expr => this.eipOf(page * PAGE);
-    const entry = (): Expr => executionEntry(e, linear());
+    const get = (local: number): Expr => e.getLocal(local, 'i32');
     const codeMap = e.load(32, e.getLocal(R.MAP, 'i32'), pageDataOffset(this.map, this.pages.indexOf(page)));
     const other = e.pure('i32.or', [
-      e.ne(e.load(32, entry(), L.TLB_DATA_BYTES), linear()),
-      e.ne(e.load(32, entry(), L.TLB_DATA_BYTES + 4), codeMap),
+      e.ne(e.load(32, get(R.ROW), L.TLB_DATA_BYTES), get(R.EIP)),
+      e.ne(e.load(32, get(R.ROW), L.TLB_DATA_BYTES + 4), codeMap),
     ]);
-    return e.if(other, e.block(null, [...charge(e, uncharged), this.leaveFor(place, 'other page')]));
+    return [
+      e.setLocal(R.EIP, this.eipOf(page * PAGE)),
+      e.setLocal(R.ROW, executionEntry(e, get(R.EIP))),
+      e.if(other, e.block(null, [...charge(e, uncharged), this.leaveFor(place, 'other page')])),
+    ];
   }
 }

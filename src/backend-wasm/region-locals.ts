@@ -5,6 +5,7 @@ import type { Block } from '../ir/ir.js';
 import { OPS } from '../ir/ops.js';
 import type { Emitter, Expr, Width } from './binaryen.js';
 import { isRegisterSlot, type Traits } from './function-traits.js';
+import * as L from './memory-layout.js';
 
 export const PARAMETERS = ['i32', 'i32', 'i32'] as const;
 /** Number of the entry to start at. */
@@ -16,7 +17,7 @@ export const DELTA = 2;
 
 const REGISTERS = [0, 4, 8, 12, 16, 20, 24, 28, S.FLAG_RESULT, S.FLAG_AUX];
 const FIRST_REGISTER = PARAMETERS.length;
-/** Linear address of the region's first page. */
+/** Linear address of the region's first page; see also `linearAt`. */
 export const BASE = FIRST_REGISTER + REGISTERS.length;
 /** Address of the current TLB. */
 export const TLB = BASE + 1;
@@ -28,7 +29,7 @@ export const EIP = BASE + 3;
 export const CHANGED = BASE + 4;
 /** What the region returns: one of RETURNS. */
 export const RESULT = BASE + 5;
-/** A temporary of computed jumps. */
+/** A temporary of computed jumps, and of crossings into other pages. */
 export const ROW = BASE + 6;
 /** A branch's condition while something else is looked at. */
 export const CONDITION = BASE + 7;
@@ -38,6 +39,19 @@ export const PENDING = CONDITION + 1;
 export const LATE_RESULT = PENDING + 1;
 export const LATE_AUX = LATE_RESULT + 1;
 export const FIXED_LOCALS = LATE_AUX + 1 - PARAMETERS.length;
+
+/**
+ * Linear address of a place of the region that runs. It counts from a slot, not from the local of the same value: V8 computes
+ * sums of a local and constants at the entry, for all of the region, and keeps them on the stack: half of what an entry executed.
+ */
+export function linearAt(e: Emitter, place: Expr): Expr {
+  return e.add(e.load(32, e.i32(0), L.REGION_BASE), place);
+}
+
+/** The place in the region that runs, from the linear address in EIP. */
+export function placeOfEip(e: Emitter): Expr {
+  return e.sub(e.getLocal(EIP, 'i32'), e.getLocal(BASE, 'i32'));
+}
 
 /** The local that holds the dword slot of a general register or of the status flags. */
 export function registerLocal(slot: number): number {

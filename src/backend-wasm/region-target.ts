@@ -69,7 +69,7 @@ export function unpackExit(e: Emitter, result: number): Expr[] {
   const place = e.pure('i32.shr_s', [packed(), e.i32(COUNT_BITS)]);
   return [
     e.setLocal(R.FUEL, e.sub(e.getLocal(R.FUEL, 'i32'), count)),
-    e.setLocal(R.EIP, e.add(e.getLocal(R.BASE, 'i32'), place)),
+    e.setLocal(R.EIP, R.linearAt(e, place)),
     e.setLocal(R.RESULT, e.i32(result)),
   ];
 }
@@ -168,7 +168,7 @@ export class RegionTarget implements Target {
     throw new Error(`field ${f.name} in a region`);
   }
   pcrel(delta: Operand): Expr {
-    return this.e.add(this.local(R.BASE), this.e.i32(this.at + (delta as number)));
+    return R.linearAt(this.e, this.e.i32(this.at + (delta as number)));
   }
   get dataTlb(): DataTlb {
     return this.plan.dataTlb;
@@ -241,7 +241,7 @@ export class RegionTarget implements Target {
     return this.ifChanged(() => this.pcrel(0), this.before);
   }
   private eipOf(place: number): Expr {
-    return this.e.add(this.local(R.BASE), this.e.i32(place));
+    return R.linearAt(this.e, this.e.i32(place));
   }
   /** At the end of the block: goes to a place. */
   private transfer(place: number): Expr[] {

@@ -75,6 +75,7 @@ export function generateRegion(
   const body = e.block(null, [
     ...R.loadRegisters(e, use),
     e.setLocal(R.BASE, e.sub(slot(L.PAGE_BASE), deltaBytes(e))),
+    e.store(32, e.i32(0), get(R.BASE), L.REGION_BASE),
     e.setLocal(R.TLB, slot(L.TLB_BASE)),
     e.setLocal(R.FUEL, slot(L.FUEL)),
     e.block('leave', [
