@@ -3,7 +3,7 @@
  *
  *     node dist/tools/choose-sequences.js SEQUENCES PROFILE[,BOOT]=WEIGHT... > src/runtime/hot-forms.ts
  *
- * A profile counts by its weight, however long it is, without what the profile BOOT has of it. The two neighbours (forms, or sequences by then) that follow each
+ * A profile counts by its weight, however long it is, less the entries that a profile of the same boot alone has. The two neighbours (forms, or sequences by then) that follow each
  * other most often become a sequence, again and again; `SequenceTable` covers blocks with what comes out of it.
  */
 import { readFileSync } from 'node:fs';
@@ -130,7 +130,9 @@ const lines = [
   '/**',
   ' * What guests execute most, by tools/profile-forms and tools/choose-sequences on the programs of the default guest and',
   ' * on Linux booting, forking, executing, faulting and calling itself: this decides which handlers are fast, and nothing',
-  ' * else.',
+  ' * else. By profiles of the boot and of loads less the boot, and their weights:',
+  ' *',
+  ` *     choose-sequences ${[wanted, ...profiles].join(' ').replaceAll(/[^ ,]*\/|\.json/g, '')}`,
   ' */',
   '',
   '/** Instruction forms, by how often they run outside the sequences, the hottest first. */',

@@ -78,7 +78,10 @@ export class AccessLowering {
     return e.load(32, e.add(entry, target.tlb()), write ? FOR_STORES : FOR_LOADS);
   }
 
-  /** The same for a constant address: where its entry is needs no sum with the TLB's address, if the number of entries is known. */
+  /**
+   * The same for a known page: where its entry is needs no sum with the TLB's address, but where placeholders stand for the
+   * TLB's numbers, from which nothing may be concluded.
+   */
   private distanceAt(page: number, write: boolean): Expr {
     const { e, target } = this;
     const { dataTlb } = target;
@@ -96,7 +99,7 @@ export class AccessLowering {
   /**
    * Looks the page of an access up: a hit is an access inside of one. `page`: the only one it can lie in, if that is known.
    * Its entry is looked up before there is an address, for which the access then waits the less. `span`: bytes from the address
-   * to its last, 1 if they cannot lie in two pages. `constant`: the address, if it is one.
+   * to its last, 1 if they cannot lie in two pages. `constant`: the address, if it is one; then the local is not read.
    */
   private check(address: number, write: boolean, span: number, page?: number, constant?: number): Check {
     const { e } = this;

@@ -57,6 +57,10 @@ export const REGION_EXITS = RUNTIME + 64;
 export function exitCounter(cause: RegionExitCause): number {
   return REGION_EXITS + 4 * REGION_EXIT_CAUSES.indexOf(cause);
 }
+/** Linear address of the first page of the region that runs. */
+export const REGION_BASE = RUNTIME + 84;
+/** Instructions that regions have executed, for statistics: 64 bits, in one line of the cache with what else regions count. */
+export const REGION_INSTRUCTIONS = RUNTIME + 88;
 /** Direct traps taken: system calls, page faults; and FUEL at the last of these faults. */
 export const DIRECT_INTS = RUNTIME + 96;
 export const DIRECT_FAULTS = RUNTIME + 100;
@@ -106,12 +110,8 @@ export const TLB_CONTEXTS = 9;
 export const TLB_LAST_USE = TLB_OWNERS + 4 * TLB_CONTEXTS;
 export const TLB_SWITCHES = TLB_LAST_USE + 4 * TLB_CONTEXTS;
 
-/** Instructions that regions have executed, for statistics: 64 bits. */
-export const REGION_INSTRUCTIONS = TLB_SWITCHES + 4;
-/** Linear address of the first page of the region that runs. */
-export const REGION_BASE = REGION_INSTRUCTIONS + 8;
 /** Behind the last slot. */
-export const SLOTS_END = REGION_BASE + 4;
+export const SLOTS_END = TLB_SWITCHES + 4;
 
 /** A byte per index of the table of regions: set when the region is entered. */
 export const REGION_USED = 0x90000;

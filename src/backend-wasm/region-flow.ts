@@ -275,7 +275,7 @@ export class RegionFlow {
     return out;
   }
 
-  /** Leaves for a place unless its page is the one that was translated. */
+  /** Leaves for a place unless its page is the one that was translated. EIP and ROW are not what they were. */
   private samePage(place: number, uncharged: number): Expr[] {
     const { e } = this;
     const page = pageOf(place);

@@ -8,7 +8,7 @@ import { isRegisterSlot, type Traits } from './function-traits.js';
 import * as L from './memory-layout.js';
 
 export const PARAMETERS = ['i32', 'i32', 'i32'] as const;
-/** Number of the entry to start at. */
+/** Number of the entry to start at; a temporary of computed jumps, until they have found one. */
 export const ENTRY = 0;
 /** Address of the region's data: see `entry-map.ts`. */
 export const MAP = 1;
@@ -23,7 +23,7 @@ export const BASE = FIRST_REGISTER + REGISTERS.length;
 export const TLB = BASE + 1;
 /** Instructions that no executed block has charged yet. */
 export const FUEL = BASE + 2;
-/** Where to go on, at the ways out and for computed jumps. */
+/** Where to go on, at the ways out and for computed jumps; a temporary of crossings into other pages. */
 export const EIP = BASE + 3;
 /** Code was changed by the instruction that runs. */
 export const CHANGED = BASE + 4;
