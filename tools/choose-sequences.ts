@@ -3,8 +3,9 @@
  *
  *     node dist/tools/choose-sequences.js SEQUENCES PROFILE[,BOOT]=WEIGHT... > src/runtime/hot-forms.ts
  *
- * A profile counts by its weight, however long it is, less the entries that a profile of the same boot alone has. The two neighbours (forms, or sequences by then) that follow each
- * other most often become a sequence, again and again; `SequenceTable` covers blocks with what comes out of it.
+ * A profile counts by its weight, however long it is, less the entries that a profile of the same boot alone has. The two
+ * neighbours (forms, or sequences by then) that follow each other most often become a sequence, again and again;
+ * `SequenceTable` covers blocks with what comes out of it.
  */
 import { readFileSync } from 'node:fs';
 import { canBeHot } from '../src/backend-wasm/interpreter-hot-handlers.js';

@@ -29,3 +29,10 @@ test('no area begins before the one in front of it ends', () => {
   });
   expect(overlapping).toEqual([]);
 });
+
+test('the counters of ways out end before the next slot', () => {
+  const last = L.REGION_EXIT_CAUSES.at(-1)!;
+  expect(L.exitCounter(last) + 4).toBeLessThanOrEqual(L.REGION_BASE);
+  expect(L.REGION_INSTRUCTIONS % 8).toBe(0);
+  expect(L.REGION_INSTRUCTIONS + 8).toBeLessThanOrEqual(L.DIRECT_INTS);
+});

@@ -37,11 +37,11 @@ function guestWith(kind: (typeof KINDS)[number], data: number, code: readonly nu
     [data + PAGE, OTHER_TABLE],
   ] as const) {
     const directoryEntry = DIRECTORY + 4 * (linear >>> 22);
-    if (memory.view(directoryEntry, 1)[0] === 0) {
+    if (memory.read32(directoryEntry) === 0) {
       memory.write32(directoryEntry, tables | PRESENT_WRITABLE);
       tables += PAGE;
     }
-    const table = new DataView(memory.view(directoryEntry, 4).slice().buffer).getUint32(0, true) & -PAGE;
+    const table = memory.read32(directoryEntry) & -PAGE;
     memory.write32(table + 4 * ((linear >>> 12) & 0x3ff), physical | PRESENT_WRITABLE);
   }
   memory.write(COPY, BYTES.subarray(0, PAGE));
