@@ -92,6 +92,47 @@ guestTest('reboot starts it again, poweroff ends it', ['3.10/bzImage', SHELL], a
   expect(JSON.parse(result.error)).toMatchObject({ restarts: 1 });
 });
 
+describe('translations of an earlier launch', () => {
+  let folder: string;
+  beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'lguest-guests-'))));
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  /** Counters of a launch that makes many processes, and perhaps restarts and makes some more. */
+  async function counters(option: string, restart = false): Promise<Readonly<Record<string, number>>> {
+    const forks = 'i=0; while [ $i -lt 1500 ]; do i=$((i+1)); /bin/true; done; echo $i done\n';
+    const again = [
+      { wait: '\n1500 done', type: '' },
+      { wait: PROMPT, type: 'reboot -f\n' },
+      { wait: 'LGUEST-READY', type: '' },
+      { wait: PROMPT, type: forks },
+    ];
+    const result = await converse(boot('3.10/bzImage', ['--json', option]), [
+      { wait: PROMPT, type: forks },
+      ...(restart ? again : []),
+      { wait: '\n1500 done', type: '' },
+      { wait: PROMPT, type: 'exit\n' },
+    ]);
+    expect(result.status).toBe(0);
+    return (JSON.parse(result.error) as MachineStats).counters;
+  }
+
+  guestTest('are used by the next', ['3.10/bzImage', SHELL], async () => {
+    const cache = `--cache=${join(folder, 'cache')}`;
+    const first = await counters(cache);
+    expect(first['kept translations live']).toBe(0);
+    const second = await counters(cache);
+    expect(second['kept translations live']).toBe(first['regions live']);
+    expect(second['kept translations used']).toBeGreaterThan(0);
+    const without = await counters('--no-cache');
+    expect(without['kept translations live']).toBeUndefined();
+  });
+
+  guestTest('are used when the guest restarts', ['3.10/bzImage', SHELL], async () => {
+    const { 'kept translations used': used } = await counters(`--cache=${join(folder, 'cache')}`, true);
+    expect(used).toBeGreaterThan(0);
+  });
+});
+
 guestTest('a panic is status 3, in one line', ['3.10/bzImage'], async () => {
   const result = await converse(['64', guest('3.10/bzImage'), 'panic=0'], []);
   expect(result.status).toBe(3);

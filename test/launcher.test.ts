@@ -150,6 +150,9 @@ describe('the command', () => {
       [['--initrd=missing', '64', DEFAULT_GUEST], /no such file/],
       [[`--initrd=${process.execPath}`, '16', DEFAULT_GUEST], /too big/],
       [['--nonsense'], /nknown option/],
+      [[`--cache=${join(folder, 'none', 'none', 'none')}`], /no such file/],
+      [[`--cache=${empty}`], /is no directory/],
+      [['--cache='], /name of a directory/],
     ];
     for (const [args, message] of cases) {
       const result = await lguest(args);

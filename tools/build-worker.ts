@@ -5,20 +5,22 @@
  * runs the compiler has a worker that takes longer to load: a bundle older than that is not used.
  */
 import { build } from 'esbuild';
-import { writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { Script } from 'node:vm';
-import { packageRoot } from '../src/runtime/load-interpreter.js';
+import { INTERPRETER_WASM, packageRoot } from '../src/runtime/load-interpreter.js';
 import type { WorkerReply, WorkerRequest, WorkerSetup } from '../src/runtime/translation-worker.js';
 import { leaveLoopsAlone } from '../src/runtime/v8-flags.js';
 import { WARM_UP } from '../src/runtime/warm-up.js';
+import { BINARYEN_WASM } from './stripped-binaryen.js';
 
 const DIST = join(packageRoot(), 'dist');
 const BUNDLE = join(DIST, 'translation-worker.js');
 
-/** The worker as the text of a function of `require` and its file's name. */
-async function bundled(): Promise<string> {
+/** The worker as the text of a function of `require` and its file's name. `id`: what it calls itself. */
+async function bundled(id: string): Promise<string> {
   const { outputFiles } = await build({
     entryPoints: [join(DIST, 'src/runtime/translation-worker.js')],
     bundle: true,
@@ -26,7 +28,7 @@ async function bundled(): Promise<string> {
     format: 'cjs',
     platform: 'node',
     target: 'node20',
-    define: { 'import.meta.url': 'moduleUrl' },
+    define: { 'import.meta.url': 'moduleUrl', LGUEST_BUILD: JSON.stringify(id) },
     banner: {
       js: "(function (require, filename) {\nconst moduleUrl = require('node:url').pathToFileURL(filename).href;",
     },
@@ -63,7 +65,14 @@ async function compiled(source: string): Promise<Buffer> {
   return script.createCachedData();
 }
 
-const source = await bundled();
+/** What translations depend on: the worker, the Binaryen that it loads, and the interpreter that calls what it makes. */
+async function digest(): Promise<string> {
+  const hash = createHash('sha256').update(await bundled(''));
+  for (const file of [BINARYEN_WASM, INTERPRETER_WASM]) hash.update(readFileSync(join(DIST, file)));
+  return hash.digest('hex');
+}
+
+const source = await bundled(await digest());
 const cache = await compiled(source);
 writeFileSync(BUNDLE, source);
 writeFileSync(`${BUNDLE}.cache`, cache);

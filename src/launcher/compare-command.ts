@@ -5,7 +5,7 @@ import { compare, DEFAULT_EVERY, type CompareOptions } from './compare.js';
 import { locate } from './compare-locate.js';
 import { describe } from './compare-report.js';
 import { EXIT_STATUS, UserError } from './errors.js';
-import { TIME, type CommandForm, type LaunchOptions } from './options.js';
+import { CACHE_FLAGS, type CommandForm, type LaunchOptions, NO_CACHE_FLAGS, TIME } from './options.js';
 
 const COMPARING = 'Comparison:';
 const LEAST_EVERY = 1000;
@@ -31,7 +31,7 @@ at every exit, console output and all memory every ${DEFAULT_EVERY} instructions
 --with is right. Disks are not changed. Console input is read to its end first.`,
   tail: `
 Exit status: ${EXIT_STATUS.clean} no difference, ${EXIT_STATUS.userError} bad options or files, ${EXIT_STATUS.bug} a difference: it is described on standard error.`,
-  without: ['--verbose', '--json'],
+  without: ['--verbose', '--json', CACHE_FLAGS, NO_CACHE_FLAGS],
   rows: [
     {
       flags: '--clock <mode>',

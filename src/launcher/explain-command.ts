@@ -6,7 +6,7 @@ import { UserError } from './errors.js';
 import { explain, parsePlaces } from './explain.js';
 import type { Machine } from './machine.js';
 import type { MachineOptions } from './machine-options.js';
-import type { CommandForm, LaunchOptions } from './options.js';
+import { CACHE_FLAGS, type CommandForm, type LaunchOptions, NO_CACHE_FLAGS } from './options.js';
 
 const EXPLAINING = 'Explanation:';
 
@@ -18,6 +18,7 @@ translator made of the code at each eip (hexadecimal, or a symbol like schedule 
 why it was translated or not, how often the translation was entered and how it was left.`,
   tail: `
 Exit status: that of the run.`,
+  without: [CACHE_FLAGS, NO_CACHE_FLAGS],
   rows: [
     { flags: '--brief', help: 'without IR and Wasm', group: EXPLAINING },
     {

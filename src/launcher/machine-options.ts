@@ -50,6 +50,11 @@ export interface MachineOptions {
    * those that are late. For comparisons. Default false.
    */
   punctual?: boolean;
+  /**
+   * A directory of translations that earlier runs of the same kernel have left, and where this one leaves its own, with
+   * `auto`, and not `punctual`. Made if it is not there. Default none.
+   */
+  cacheDirectory?: string | undefined;
   /** Whether the engine may deliver system calls and page faults by itself; see `HostOptions`. Default true. */
   directTraps?: boolean;
   /** Counts how each translated region is entered and left, which costs time: for `explain`. Default false. */

@@ -27,6 +27,7 @@ import { epochOf, type MachineOptions, openDisk, readLoad, symbolSource } from '
 import { asGuestDeath, planBoot, powerOn, type Load, type PoweredMachine } from './power-on.js';
 import { addCounters, totals, type MachineStats } from './stats.js';
 import type { SymbolTable } from './symbols.js';
+import { translationFile, TranslationKeeper } from './translation-cache.js';
 import { BlockDevice } from './virtio-block.js';
 import { ConsoleDevice } from './virtio-console.js';
 import { RngDevice, hostRandom, seededRandom } from './virtio-rng.js';
@@ -60,6 +61,8 @@ export class Machine {
   exit: MachineExit | undefined;
 
   private readonly load: Load;
+  /** Where translations are kept. */
+  private readonly store: string | undefined;
   private readonly symbolSource: () => SymbolTable;
   private kernelSymbols: SymbolTable | undefined;
   private readonly layout: BusLayout;
@@ -89,12 +92,16 @@ export class Machine {
   private readonly firstEpoch: number;
   private virtualElapsed = 0;
   private readonly switchedOn = hostMilliseconds();
+  private readonly keeper: TranslationKeeper;
 
   /** Reads and checks everything; no instruction is executed yet. Throws `UserError`. */
   constructor(private readonly options: MachineOptions = {}) {
     prepareEngine(options.engine ?? DEFAULT_ENGINE);
     const { load, kernelFile } = readLoad(options);
     this.load = load;
+    this.keeper = new TranslationKeeper(options.log);
+    const { cacheDirectory } = options;
+    if (cacheDirectory !== undefined) this.store = translationFile(cacheDirectory, kernelFile, load.ramBytes);
     this.symbolSource = symbolSource(options.symbols, kernelFile);
     planBoot(this.load);
     this.firstEpoch = epochOf(options);
@@ -198,6 +205,7 @@ export class Machine {
       this.running = false;
       this.closeDisks();
     }
+    this.keeper.atEnd(this.powered.engine);
     return this.exit!;
   }
 
@@ -216,9 +224,10 @@ export class Machine {
     }
   }
 
-  /** Flushes and closes the disks. `run` does it by itself. */
+  /** Flushes and closes the disks, and keeps translations. `run` does it by itself. */
   close(): void {
     this.closeDisks();
+    this.keeper.atEnd(this.powered.engine);
   }
 
   /** Until `stopAt`; the machine is told to stop when it is there. */
@@ -243,8 +252,9 @@ export class Machine {
       // A guest that went to sleep may have made room for input since.
       return event.kind === 'halted' && this.give() ? undefined : event;
     } catch (error) {
-      if (!(error instanceof GuestDeath)) throw error;
-      return this.die(error.eip, error.reason);
+      if (error instanceof GuestDeath) return this.die(error.eip, error.reason);
+      this.keeper.failed = true;
+      throw error;
     } finally {
       const elapsed = hostMilliseconds() - began;
       this.busyMilliseconds += elapsed;
@@ -273,6 +283,7 @@ export class Machine {
   /** SHUTDOWN_RESTART: everything is made anew but the disks, their contents and input that was not delivered. */
   private restart(): void {
     const { engine, host } = this.powered;
+    this.keeper.atRestart(engine);
     addCounters(this.earlierCounters, totals(this.sessionCounters()));
     this.earlierInstructions += engine.instructions;
     this.virtualElapsed += host.now() / 1e6;
@@ -292,6 +303,7 @@ export class Machine {
       engine: {
         kind: this.options.engine ?? DEFAULT_ENGINE,
         punctual: this.options.punctual ?? false,
+        store: this.store,
         watchRegions: this.options.watchRegions ?? false,
         symbolOf: (eip) => this.symbols.nameOf(eip),
       },

@@ -48,6 +48,7 @@ async function launch(options: LaunchOptions, explanation?: Explanation): Promis
   prepareEngine(options.engine ?? DEFAULT_ENGINE);
   if (options.engine === 'reference') await import('../runtime/offer-reference-engine.js');
   const { Machine } = await import('./machine.js');
+  const { cacheDirectoryFor } = await import('./translation-cache.js');
   let status: number | undefined;
   let machine: Machine | undefined;
   let cutShort = (): void => {};
@@ -68,6 +69,8 @@ async function launch(options: LaunchOptions, explanation?: Explanation): Promis
   });
   machine = new Machine({
     ...options,
+    // What is explained is how regions come about here and now.
+    cacheDirectory: explanation ? undefined : cacheDirectoryFor(options.cache),
     inputByLines: !terminal.isTerminal,
     onConsole: (bytes) => output.write(bytes),
     onInputRoom: () => terminal.resume(),

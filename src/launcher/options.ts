@@ -23,6 +23,8 @@ export interface LaunchOptions {
   /** undefined: the machine's default. */
   engine?: EngineKind;
   symbols?: string;
+  /** Where translations are kept: a directory; false: nowhere; undefined: where the user keeps such things. */
+  cache?: string | false;
   stats: boolean;
   json: boolean;
   verbose: boolean;
@@ -62,6 +64,10 @@ const MACHINE = 'Machine:';
 export const TIME = 'Time and repeatability:';
 const REPORTS = 'Reports, on standard error:';
 
+/** For commands that want to see how things come about, not what earlier runs made of them. */
+export const CACHE_FLAGS = '--cache <directory>';
+export const NO_CACHE_FLAGS = '--no-cache';
+
 const OPTIONS: readonly OptionRow[] = [
   {
     flags: '--block <file>',
@@ -85,6 +91,12 @@ const OPTIONS: readonly OptionRow[] = [
     group: MACHINE,
     choices: ENGINE_KINDS,
   },
+  {
+    flags: CACHE_FLAGS,
+    help: 'where translations are kept for later runs (default: $XDG_CACHE_HOME/lguest-jit)',
+    group: MACHINE,
+  },
+  { flags: NO_CACHE_FLAGS, help: 'keep no translations, and use none of earlier runs', group: MACHINE },
   {
     flags: '--clock <mode>',
     help: 'virtual: time is a function of the instruction count, and every run is the same',
@@ -207,6 +219,7 @@ export function parseCommandLine(
     unpack: Unpack;
     engine?: EngineKind;
     symbols?: string;
+    cache?: string | false;
     clock: 'realtime' | 'virtual';
     seed?: number;
     time?: Date;
@@ -228,6 +241,7 @@ export function parseCommandLine(
     unpack: values.unpack,
     ...(values.engine !== undefined && { engine: values.engine }),
     ...(values.symbols !== undefined && { symbols: values.symbols }),
+    ...(values.cache !== undefined && { cache: values.cache }),
     stats: values.stats ?? false,
     json: values.json ?? false,
     verbose: values.verbose ?? false,

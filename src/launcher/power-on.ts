@@ -34,7 +34,7 @@ export function planBoot(load: Load): { pages: Uint8Array; initrd?: { address: n
 export interface PowerOnOptions {
   load: Load;
   layout: BusLayout;
-  engine: Pick<EngineOptions, 'kind' | 'symbolOf' | 'punctual' | 'watchRegions'>;
+  engine: Pick<EngineOptions, 'kind' | 'symbolOf' | 'punctual' | 'watchRegions' | 'store'>;
   directTraps: boolean;
   clock: Clock;
   onEarlyConsole(text: string): void;

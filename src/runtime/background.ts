@@ -3,8 +3,16 @@
  * finished translations between runs, by a poll that costs next to nothing.
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import type { DataTlb } from '../backend-wasm/data-tlb.js';
 import { lowerOtherThreads } from './background-priority.js';
-import type { WorkerReply, WorkerRequest, WorkerSetup } from './translation-worker.js';
+import type { OpenedStore } from './open-stores.js';
+import type {
+  StoreReply,
+  StoreRequest,
+  WorkerReply,
+  WorkerRequest,
+  WorkerSetup,
+} from './translation-worker.js';
 import { errorFacts } from './translator-bug.js';
 import type { TranslationRequest } from './translator.js';
 import { compileAsEver, leaveAProcessor, leaveLoopsAlone } from './v8-flags.js';
@@ -29,6 +37,8 @@ export interface TranslationService {
   prepare(): void;
   /** Asks for a translation; `done` is called by a later `poll` or `finish`. */
   request(request: TranslationRequest, done: (reply: WorkerReply) => void): void;
+  /** Opens a store of translations, for who can; if there can be one `done` is called by later `poll`s, each time with a part of it. */
+  openStore?(path: string, dataTlb: DataTlb, done: (store: OpenedStore) => void): void;
   /**
    * Hands out what is finished; what went wrong with a request is told to whoever made it. Throws what went wrong with
    * the service as a whole.
@@ -42,6 +52,7 @@ export class BackgroundTranslator implements TranslationService {
   private ownsProcess = false;
   private port: MessagePort | undefined;
   private readonly waiting = new Map<number, (reply: WorkerReply) => void>();
+  private readonly opening = new Map<number, (store: OpenedStore) => void>();
   private nextId = 0;
   /** The worker's answers so far, and whether it has ended. */
   private readonly answered = new Int32Array(new SharedArrayBuffer(8));
@@ -81,6 +92,14 @@ export class BackgroundTranslator implements TranslationService {
     this.port!.postMessage(message);
   }
 
+  openStore(path: string, dataTlb: DataTlb, done: (store: OpenedStore) => void): void {
+    this.prepare();
+    const id = this.nextId++;
+    this.opening.set(id, done);
+    const message: StoreRequest = { id, store: path, dataTlb };
+    this.port!.postMessage(message);
+  }
+
   private start(): MessagePort {
     if (this.ownsProcess) {
       lowerOtherThreads();
@@ -106,15 +125,27 @@ export class BackgroundTranslator implements TranslationService {
   private take(answers: number): void {
     const port = this.port!;
     for (let got = receiveMessageOnPort(port); got; got = receiveMessageOnPort(port)) {
-      const reply = got.message as WorkerReply;
-      const done = this.waiting.get(reply.id);
-      this.waiting.delete(reply.id);
-      done?.(reply);
+      const reply = got.message as WorkerReply | StoreReply;
+      this.handOut(reply);
+      // A part of a store takes a millisecond or two: the guest runs before the next is taken.
+      if ('opened' in reply) return;
     }
     // Not before: if one of them throws the rest are there next time.
     this.taken = answers;
     if (Atomics.load(this.answered, 1) !== 0) this.failure ??= new Error('the translation worker has ended');
     if (this.failure) this.fail(this.failure);
+  }
+
+  private handOut(reply: WorkerReply | StoreReply): void {
+    if ('opened' in reply) {
+      const done = this.opening.get(reply.id);
+      if (reply.isLast) this.opening.delete(reply.id);
+      if (reply.opened) done?.(reply.opened);
+      return;
+    }
+    const done = this.waiting.get(reply.id);
+    this.waiting.delete(reply.id);
+    done?.(reply);
   }
 
   /** The worker will not answer: whoever waits longest is told. */

@@ -12,6 +12,14 @@ const LINES = 64;
 /** Lines of a page: a bit each, those of the lower half of the page first. */
 export type LineBits = readonly [low: number, high: number];
 
+/** Numbers of the lines that are set. */
+function numbersOf([low, high]: LineBits): number[] {
+  const numbers: number[] = [];
+  for (let line = 0; line < LINES; line++)
+    if (((line < 32 ? low : high) >>> (line & 31)) & 1) numbers.push(line);
+  return numbers;
+}
+
 /** Whether two copies of a page are the same in some of its lines. */
 export function sameLines(a: Uint8Array, b: Uint8Array, lines: LineBits): boolean {
   for (let line = 0; line < LINES; line++) {
@@ -20,6 +28,39 @@ export function sameLines(a: Uint8Array, b: Uint8Array, lines: LineBits): boolea
     for (let at = line << LINE_SHIFT; at < end; at++) if (a[at] !== b[at]) return false;
   }
   return true;
+}
+
+/** The bytes of some lines of a page, one line after the other. */
+export function bytesOfLines(page: Uint8Array, bits: LineBits): Uint8Array {
+  const lines = numbersOf(bits);
+  const bytes = new Uint8Array(lines.length << LINE_SHIFT);
+  lines.forEach((line, i) =>
+    bytes.set(page.subarray(line << LINE_SHIFT, (line + 1) << LINE_SHIFT), i << LINE_SHIFT),
+  );
+  return bytes;
+}
+
+/** Whether a page has these bytes, one line after the other, in some of its lines. */
+export function hasLines(page: Uint8Array, bits: LineBits, bytes: Uint8Array): boolean {
+  return numbersOf(bits).every((line, i) => {
+    for (let at = 0; at < 1 << LINE_SHIFT; at++)
+      if (page[(line << LINE_SHIFT) + at] !== bytes[(i << LINE_SHIFT) + at]) return false;
+    return true;
+  });
+}
+
+/** The line of a page that an offset is in. */
+export function lineAt(page: Uint8Array, offset: number): Uint8Array {
+  const from = (offset >> LINE_SHIFT) << LINE_SHIFT;
+  return page.subarray(from, from + (1 << LINE_SHIFT));
+}
+
+/** Of the bytes of some lines those of the line that an offset in the page is in. */
+export function lineAmong(bytes: Uint8Array, bits: LineBits, offset: number): Uint8Array {
+  const line = offset >> LINE_SHIFT;
+  let before = 0;
+  for (let other = 0; other < line; other++) before += (bits[other >> 5]! >>> (other & 31)) & 1;
+  return bytes.subarray(before << LINE_SHIFT, (before + 1) << LINE_SHIFT);
 }
 
 interface PageLines {

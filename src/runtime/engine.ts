@@ -102,6 +102,8 @@ export interface Engine {
   readonly symbolOf?: SymbolOf | undefined;
   /** Traps that the engine delivered by itself (`DIRECT_TRAPS` of the state). */
   directTraps(): { readonly systemCalls: number; readonly pageFaults: number };
+  /** At the end of a run: keeps what later runs can use, where there is a place for it. Returns what there is to tell. */
+  keep?(): readonly string[];
   /** Counters for `--stats`, by name; those whose names end in ` live` tell a state that ends with the engine. */
   counters(): Record<string, number>;
   /** The CPU's selectors or GDT changed from outside: recompute what depends on them. */

@@ -74,8 +74,8 @@ export class InterpreterEngine implements TieredEngine {
       code_written: (address: number, length: number) => this.code.written(address >>> 0, length),
       clock: (left: number) => this.clock(this.budgetEnd - left),
       hot: (record: number, left: number) => this.tierUp.hot(record, this.budgetEnd - left),
-      transition: (from: number, to: number) => this.tierUp.transition(from, to),
-      missed: (entry: number) => this.tierUp.missed(entry),
+      transition: (from: number, to: number) => this.tierUp.remaking.transition(from, to),
+      missed: (entry: number) => this.tierUp.remaking.missed(entry),
       segments_not_flat: () => this.setFlat(false),
       serve: () => (this.serveInside() ? 1 : 0),
     };
@@ -90,6 +90,7 @@ export class InterpreterEngine implements TieredEngine {
       table,
       { ...exports, ...env },
       options.watchRegions ?? false,
+      options.store !== undefined,
       options.limits,
     );
     this.tierUp = new TierUp(this, this.tiers, options);
@@ -260,6 +261,10 @@ export class InterpreterEngine implements TieredEngine {
       suspects.map((region) => ({ origin: region.origin, request: this.regions.requestOf(region) })),
       this,
     );
+  }
+
+  keep(): readonly string[] {
+    return this.tierUp.keep();
   }
 
   directTraps(): { systemCalls: number; pageFaults: number } {

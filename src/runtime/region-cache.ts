@@ -3,6 +3,7 @@ import { LRUCache } from 'lru-cache';
 import * as L from '../backend-wasm/memory-layout.js';
 import { pageOf } from '../frontend-x86/discover.js';
 import type { CodeCache } from './code-cache.js';
+import { sameLines } from './code-lines.js';
 import type { CodePageView } from './code-page.js';
 import type { MachineMemory } from './machine-memory.js';
 import { Ranges } from './ranges.js';
@@ -42,6 +43,8 @@ export interface Region {
   readonly bytes: number;
   /** Guest instructions in it. */
   readonly instructions: number;
+  /** Undefined unless it is to be kept. */
+  readonly translation: Translation | undefined;
   /** By entry number; `place` as in `RegionOutline`. */
   readonly entries: readonly {
     readonly page: CodePageView;
@@ -73,17 +76,32 @@ export function requestFor(
   memory: MachineMemory,
   { leaders, entries, missing, name, optimized }: RegionOrigin,
   pages: ReadonlyMap<number, CodePageView>,
+  stored?: number,
 ): TranslationRequest {
   const { dataTlb } = memory;
   return {
     leaders,
     entries,
     ...(missing && { missing }),
+    ...(stored !== undefined && { stored }),
     name,
     optimized,
     dataTlb,
     pages: snapshot(memory, pages),
   };
+}
+
+/** Whether bytes that a translation was made from are not what they were when it was asked for. */
+export function hasChanged(
+  memory: MachineMemory,
+  pages: ReadonlyMap<number, CodePageView>,
+  request: TranslationRequest,
+  { lines }: Translation,
+): boolean {
+  return [...lines].some(([delta, bits]) => {
+    const now = memory.view(pages.get(delta)!.pfn * 4096, 4096);
+    return !sameLines(now, request.pages.get(delta)!, bits);
+  });
 }
 
 export class RegionCache {
@@ -102,6 +120,8 @@ export class RegionCache {
     private readonly environment: Readonly<Record<string, WebAssembly.ImportValue>>,
     /** Counts how each region is entered and left, which costs time. */
     private readonly watched: boolean,
+    /** Translations of regions stay with them, to be stored. */
+    private readonly keeping: boolean,
     private readonly limits = REGION_LIMITS,
   ) {
     this.entryNumbers = new Ranges(0, limits.entries);
@@ -160,6 +180,7 @@ export class RegionCache {
       slot,
       bytes: translation.wasm.length,
       instructions: translation.instructions,
+      translation: this.keeping ? translation : undefined,
       entries: placed,
       pages: [...translation.lines.keys()].map((delta) => pages.get(delta)!),
       drop: () => {

@@ -1,7 +1,7 @@
 /**
  * What gets code from the interpreter into regions: decides which blocks are worth it, asks for translations, and
  * installs them when they come. The engine reports what is hot, and samples of what regions do; see `heating.ts` and
- * `region-merging.ts` for what becomes of these.
+ * `region-remaking.ts` for what becomes of these.
  */
 import { PAGE } from '../frontend-x86/limits.js';
 import { pageOf } from '../frontend-x86/discover.js';
@@ -9,22 +9,23 @@ import * as L from '../backend-wasm/memory-layout.js';
 import { HANDLER } from '../backend-wasm/record.js';
 import { SHARED_TRANSLATOR, type TranslationService } from './background.js';
 import type { CodeCache } from './code-cache.js';
-import { sameLines } from './code-lines.js';
 import type { CodePageView } from './code-page.js';
 import { CODE_BASE } from './cpu.js';
 import type { Engine } from './engine.js';
 import { Heating, heatThresholds, type HeatThreshold, isRecent } from './heating.js';
 import { hostMilliseconds } from './host-time.js';
+import { KeptTranslations, type KnownRegion, mayKeepName } from './kept-translations.js';
 import type { MachineMemory } from './machine-memory.js';
 import type { GuestMmu } from './mmu.js';
 import { PunctualTranslator } from './punctual-translator.js';
 import { Refusals } from './refusals.js';
-import { type Region, type RegionCache, requestFor } from './region-cache.js';
-import { lastAskedFor, merge, PairSamples } from './region-merging.js';
+import { hasChanged, type RegionCache, requestFor } from './region-cache.js';
+import { lastAskedFor } from './region-merging.js';
 import { outlineRegion } from './region-outline.js';
-import { beginOfTranslation, HEAT, MOST_MISSING, type TierOptions, type Tiers } from './tiers.js';
+import { RegionRemaking } from './region-remaking.js';
+import { beginOfTranslation, HEAT, type TierOptions, type Tiers } from './tiers.js';
 import { errorFacts, regionName, TranslatorBug } from './translator-bug.js';
-import type { RegionOrigin, Translation, TranslationRequest } from './translator.js';
+import type { RegionOrigin, Translation } from './translator.js';
 import { type CodeBlock, WaitingBlocks } from './waiting-blocks.js';
 
 /** What this needs of its engine. */
@@ -36,7 +37,23 @@ export interface TieredEngine extends Engine {
 }
 
 /** A block to be translated, and why. */
-type ChosenBlock = CodeBlock & Pick<RegionOrigin, 'heat' | 'executed'>;
+type ChosenBlock = CodeBlock &
+  Pick<RegionOrigin, 'heat' | 'executed'> & {
+    /** The region that an earlier run had there. */
+    readonly known?: KnownRegion | undefined;
+  };
+
+/** What to ask the translator for, and who wants to know. */
+interface Asked {
+  readonly origin: RegionOrigin;
+  readonly pages: ReadonlyMap<number, CodePageView>;
+  /** The region of an earlier run that it is. */
+  readonly known?: KnownRegion | undefined;
+  /** When the answer is there, whatever it is. */
+  readonly done: () => void;
+  /** Before it is installed. */
+  readonly replacing?: () => void;
+}
 
 /** How far a block is on its way to a translation. */
 export interface BlockProgress {
@@ -58,18 +75,14 @@ export class TierUp {
   private translations = 0;
   private translationMilliseconds = 0;
   private workerMilliseconds = 0;
-  private merges = 0;
   private reuses = 0;
   /** Undefined where what comes to its heat is translated, come what may. */
   private readonly heating: Heating | undefined;
   /** Nothing is asked for before so many instructions, and no worker started before so many. */
   readonly firstRequest: number;
   private readonly workerStart: number;
-  private readonly transitions = new PairSamples();
-  /** By region's table slot and place in it. */
-  private readonly misses = new PairSamples();
-  /** Regions that are being translated anew, alone or with others. */
-  private readonly remaking = new Set<Region>();
+  readonly remaking: RegionRemaking;
+  private readonly kept: KeptTranslations | undefined;
   private readonly waiting = new WaitingBlocks();
   /** First records of the blocks that are being translated, and in how many regions each. */
   private underTranslation = new Map<number, number>();
@@ -91,11 +104,16 @@ export class TierUp {
     this.background = options.punctual
       ? new PunctualTranslator(translator, () => engine.instructions)
       : translator;
+    this.remaking = new RegionRemaking(engine, tiers, this.background, (origin, pages, done, replacing) =>
+      this.request({ origin, pages, done, replacing }),
+    );
+    // Where runs have to be the same again nothing counts that was before.
+    if (this.heating && options.store !== undefined && !options.punctual)
+      this.kept = new KeptTranslations(options.store, this.memory.dataTlb, this.background);
     this.code.onFlush = () => {
       this.heating?.forgetAll();
       this.waiting.clear();
-      this.transitions.forgetAll();
-      this.misses.forgetAll();
+      this.remaking.forgetAll();
       // Who has asked keeps the old one.
       this.underTranslation = new Map();
     };
@@ -103,7 +121,10 @@ export class TierUp {
 
   /** Between runs: takes what is finished, and starts the worker when it may be needed soon. */
   poll(): void {
-    if (this.tiers === 'auto' && this.engine.instructions >= this.workerStart) this.background.prepare();
+    if (this.tiers === 'auto' && this.engine.instructions >= this.workerStart) {
+      this.background.prepare();
+      this.kept?.open();
+    }
     this.background.poll();
   }
 
@@ -135,22 +156,17 @@ export class TierUp {
     return map === undefined ? undefined : this.code.pageOfMap(map);
   }
 
-  /** Asks for the region around a block. */
+  /** Asks for the region around a block, or the one that is known. */
   private ask(block: ChosenBlock, now: number): void {
     const from = hostMilliseconds();
-    const { start, outline, pages } = outlineRegion(block, this.code, {
-      tiers: this.tiers,
-      warm: this.heat >> 3,
-      bytesOf: (page) => this.memory.view(page.pfn * PAGE, PAGE),
-      pageAt: (address) => this.pageAt(address),
-      wasWarm: (record) => this.heating?.has(record) ?? false,
-      isRecent: (record) => this.isRecent(record, now),
-    });
-    const { record, linear, heat, executed } = block;
-    const eip = linear - this.engine.cpu.get(CODE_BASE) + start;
+    const { record, heat, executed, known } = block;
+    const { name, start, outline, pages } = known
+      ? { ...known.region, pages: known.pages }
+      : this.outlineAround(block, now);
+    const linear = (block.linear - (known?.delta ?? 0) * PAGE) >>> 0;
     const origin: RegionOrigin = {
       ...outline,
-      name: regionName(eip, this.engine.symbolOf?.(eip >>> 0)),
+      name,
       // With `jit` everything is translated, and little of it runs for long.
       optimized: this.tiers === 'auto',
       linear,
@@ -161,8 +177,33 @@ export class TierUp {
     };
     this.translations++;
     this.translationMilliseconds += hostMilliseconds() - from;
-    this.translate(record, origin, pages);
+    this.translate(record, block.page, { origin, pages, known });
     if (this.tiers === 'jit') this.background.finish();
+  }
+
+  private outlineAround(
+    block: CodeBlock,
+    now: number,
+  ): ReturnType<typeof outlineRegion> & Pick<RegionOrigin, 'name'> {
+    const found = outlineRegion(block, this.code, {
+      tiers: this.tiers,
+      warm: this.heat >> 3,
+      bytesOf: (page) => this.bytesOf(page),
+      pageAt: (address) => this.pageAt(address),
+      wasWarm: (record) => this.heating?.has(record) ?? false,
+      isRecent: (record) => this.isRecent(record, now),
+    });
+    return { ...found, name: this.nameOf(block.linear + found.start) };
+  }
+
+  /** What a region is called whose first block is at a linear address. */
+  private nameOf(linear: number): string {
+    const eip = (linear - this.engine.cpu.get(CODE_BASE)) >>> 0;
+    return regionName(eip, this.engine.symbolOf?.(eip));
+  }
+
+  private bytesOf({ pfn }: CodePageView): Uint8Array {
+    return this.memory.view(pfn * PAGE, PAGE);
   }
 
   /** What is to be translated now that a block took another step: nothing, that block, or one that has waited. */
@@ -174,19 +215,42 @@ export class TierUp {
     if (heating === undefined)
       return { record, linear, page, heat: 'hot', executed: step - this.code.heat.left(record) };
     const heat = heating.note(record, now, step);
+    const block = { record, linear, page };
+    const known = now < this.firstRequest ? undefined : this.knownAt(block);
+    if (known) return this.kept!.isUnderWay(known) ? undefined : this.chosen(block, 'known', known);
     if (heat === 'cold') {
       this.waiting.delete(record);
       return undefined;
     }
-    const block = { record, linear, page };
     this.waiting.add(block);
     if (now < this.firstRequest || (heat === 'warm' && !background.idle)) return undefined;
     const chosen = heat === 'hot' ? block : this.hottestWaiting(heating, now);
     if (chosen === undefined) return undefined;
-    const executed = heating.executedOf(chosen.record);
-    heating.forget(chosen.record);
-    this.waiting.delete(chosen.record);
-    return { ...chosen, heat, executed };
+    // It may have begun to wait before it was known.
+    const before = chosen === block ? undefined : this.knownAt(chosen);
+    return this.chosen(chosen, before ? 'known' : heat, before);
+  }
+
+  /** The block is asked for: its next steps are its first. */
+  private chosen(block: CodeBlock, heat: RegionOrigin['heat'], known?: KnownRegion): ChosenBlock {
+    const { record } = block;
+    const executed = this.heating!.executedOf(record);
+    this.heating!.forget(record);
+    this.waiting.delete(record);
+    return { ...block, heat, executed, known };
+  }
+
+  /** The region that an earlier run had at a block, if all of its code is here, and none of it on pages that change often. */
+  private knownAt({ record, linear, page }: CodeBlock): KnownRegion | undefined {
+    const pageAt = (distance: number): CodePageView | undefined => {
+      if (distance === 0) return page;
+      const other = this.pageAt((linear + distance * PAGE) >>> 0);
+      return other && this.code.heat.isRestless(other) ? undefined : other;
+    };
+    const known = this.kept?.find(this.code.offsetOf(record), pageAt, (other) => this.bytesOf(other));
+    if (known === undefined) return undefined;
+    const { region, delta } = known;
+    return mayKeepName(region.name, this.nameOf(linear - delta * PAGE + region.start)) ? known : undefined;
   }
 
   private hottestWaiting(heating: Heating, now: number): CodeBlock | undefined {
@@ -211,6 +275,11 @@ export class TierUp {
     return region !== undefined && isRecent(lastAskedFor(region.origin), now);
   }
 
+  /** See `Engine`. */
+  keep(): readonly string[] {
+    return this.kept?.save([...this.regions.regions()], (page) => this.bytesOf(page)) ?? [];
+  }
+
   /** How far the block with this first record is, if a step takes so many instructions; for reports. */
   progressOf(record: number, step: number): BlockProgress {
     const { heating } = this;
@@ -221,72 +290,22 @@ export class TierUp {
     };
   }
 
-  /** Import `transition`: one of many transitions from region to region. */
-  transition(from: number, to: number): void {
-    if (this.tiers !== 'auto' || this.background.full) return;
-    const a = this.regions.ofEntry(from);
-    const b = this.regions.ofEntry(to);
-    if (a === undefined || b === undefined || a === b || this.remaking.has(a) || this.remaking.has(b)) return;
-    // Between kernel and user code there are no jumps.
-    const { kernelAddress } = this.mmu;
-    if (a.origin.linear >= kernelAddress !== b.origin.linear >= kernelAddress) return;
-    if (!this.transitions.note(Math.min(a.slot, b.slot), Math.max(a.slot, b.slot), this.engine.instructions))
-      return;
-    // Code that has no region yet gains more by one. What is busy for long is seen again.
-    if (!this.background.idle) return;
-    const merger = merge(a, b, this.engine.instructions);
-    if (merger === undefined) return;
-    this.merges++;
-    this.remaking.add(a);
-    this.remaking.add(b);
-    const done = (): void => {
-      this.remaking.delete(a);
-      this.remaking.delete(b);
-    };
-    this.request(merger.origin, merger.pages, done, () => {
-      a.drop();
-      b.drop();
-    });
-  }
-
-  /**
-   * Import `missed`: one of many misses of a region. An instruction that misses often, as one does whose data lie beside
-   * code or across pages, is told to call for them: that is slower than a hit, and much faster than to leave.
-   */
-  missed(entry: number): void {
-    if (this.tiers !== 'auto' || this.background.full) return;
-    const region = this.regions.ofEntry(entry);
-    if (region === undefined || this.remaking.has(region)) return;
-    const { origin } = region;
-    const { eip } = this.engine.cpu;
-    // Other address spaces may have the region's pages elsewhere.
-    const map = this.mmu.codeMapOf(eip);
-    const [delta] = [...region.pagesByDelta].find(([, page]) => page.map === map) ?? [];
-    if (delta === undefined) return;
-    const place = delta * 4096 + (eip & 0xfff);
-    const known = origin.missing ?? [];
-    if (known.includes(place) || known.length >= MOST_MISSING) return;
-    if (!this.misses.note(region.slot, place & 0xffff, this.engine.instructions)) return;
-    this.remaking.add(region);
-    const missing = [...known, place];
-    const done = (): void => void this.remaking.delete(region);
-    const missedAt = this.engine.instructions;
-    this.request({ ...origin, missing, missedAt }, region.pagesByDelta, done, () => region.drop());
-  }
-
-  /** Asks for the region of a block that became hot. */
-  private translate(record: number, origin: RegionOrigin, pages: ReadonlyMap<number, CodePageView>): void {
+  /** Asks for the region of a block of a page that became hot. */
+  private translate(record: number, page: CodePageView, asked: Omit<Asked, 'done'>): void {
     const { underTranslation } = this;
+    const { origin, pages } = asked;
     const records = new Set([
       record,
       ...origin.leaders.map((p) => this.code.heat.recordAt(pages.get(pageOf(p))!, p & 0xfff)),
     ]);
+    // No block is there yet.
+    records.delete(0);
     for (const r of records) {
       underTranslation.set(r, (underTranslation.get(r) ?? 0) + 1);
       this.heating?.include(r, origin.instructions);
     }
-    const first = pages.get(0)!;
-    this.request(origin, pages, () => {
+    const offset = this.code.offsetOf(record);
+    const done = (): void => {
       for (const r of records) {
         const others = underTranslation.get(r)! - 1;
         if (others > 0) underTranslation.set(r, others);
@@ -295,34 +314,28 @@ export class TierUp {
       // If it comes to nothing the block is to be hot once more, unless it went with its page. With `jit`, where that is
       // its next entry, it stays with the interpreter.
       const isThere =
-        this.code.pageOfMap(first.map) === first && this.code.heat.recordAt(first, origin.start) === record;
-      if (isThere && this.tiers === 'auto') this.code.heat.start(record, first);
-    });
+        this.code.pageOfMap(page.map) === page && this.code.heat.recordAt(page, offset) === record;
+      if (isThere && this.tiers === 'auto') this.code.heat.start(record, page);
+    };
+    this.request({ ...asked, done });
   }
 
-  /**
-   * Asks for a translation, and installs it when it comes, unless what it was made from has changed.
-   * @param done when the answer is there, whatever it is
-   * @param replacing before it is installed
-   */
-  private request(
-    origin: RegionOrigin,
-    pages: ReadonlyMap<number, CodePageView>,
-    done: () => void,
-    replacing?: () => void,
-  ): void {
-    const request = requestFor(this.memory, origin, pages);
+  /** Asks for a translation, and installs it when it comes, unless what it was made from has changed. */
+  private request({ origin, pages, known, done, replacing }: Asked): void {
+    const request = requestFor(this.memory, origin, pages, known?.region.number);
+    if (known) this.kept!.asked(known);
     // A page that is written meanwhile makes the result worthless.
     let stale = false;
     const dropped = (): void => void (stale = true);
     this.background.request(request, ({ translation, nothing, module, spent, reused, error }) => {
       done();
+      if (known) this.kept!.came(known);
       this.workerMilliseconds += spent;
       if (reused) this.reuses++;
       for (const page of pages.values()) page.onDrop.delete(dropped);
       if (error) throw new TranslatorBug('translating', error, [{ origin, request }], this.engine);
       const physical = pages.get(0)!.pfn * 4096 + origin.start;
-      if (stale || (translation && this.hasChanged(pages, request, translation)))
+      if (stale || (translation && hasChanged(this.memory, pages, request, translation)))
         this.refusals.note('page was written meanwhile', physical);
       else if (!translation) this.refusals.note(nothing!, physical);
       else {
@@ -331,19 +344,6 @@ export class TierUp {
       }
     });
     for (const page of pages.values()) page.onDrop.add(dropped);
-  }
-
-  /** Whether bytes that a translation was made from are not what they were when it was asked for. */
-  private hasChanged(
-    pages: ReadonlyMap<number, CodePageView>,
-    request: TranslationRequest,
-    { lines }: Translation,
-  ): boolean {
-    for (const [delta, bits] of lines) {
-      const now = this.memory.view(pages.get(delta)!.pfn * 4096, 4096);
-      if (!sameLines(now, request.pages.get(delta)!, bits)) return true;
-    }
-    return false;
   }
 
   private install(
@@ -368,6 +368,7 @@ export class TierUp {
   /** Counters for `--stats`. */
   counters(): Record<string, number> {
     const { counts } = this.regions;
+    const kept = this.kept?.counts;
     const { i32 } = this.memory;
     const counters: Record<string, number> = {
       'translations asked for': this.translations,
@@ -381,7 +382,8 @@ export class TierUp {
       'regions live': this.regions.size,
       'region bytes live': this.regions.bytes,
       'translations made before': this.reuses,
-      'regions merged': this.merges,
+      ...(kept && { 'kept translations live': kept.known, 'kept translations used': kept.used }),
+      'regions merged': this.remaking.merges,
       'instructions in regions': this.instructionsInRegions,
       'regions entered': i32[L.REGION_ENTRIES >> 2]! >>> 0,
       'transitions from region to region': i32[L.TRANSITIONS >> 2]! >>> 0,

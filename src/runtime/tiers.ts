@@ -52,6 +52,11 @@ export interface TierOptions {
   readonly bootInstructions?: number | undefined;
   /** Installs translations at repeatable instruction counts; see `PunctualTranslator`. Default false. */
   readonly punctual?: boolean;
+  /**
+   * File of translations of earlier runs of the same guest (see `translation-store.ts`), which `Engine.keep` writes; with
+   * `auto`, and not `punctual`. Default none.
+   */
+  readonly store?: string | undefined;
   /** Default `REGION_LIMITS`. */
   readonly limits?: RegionLimits;
   /** Who translates; by default the worker that all machines of the process share. */

@@ -1,6 +1,8 @@
 /** The worker that translates in the background: requests in, translations with their compiled modules out. */
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import type { DataTlb } from '../backend-wasm/data-tlb.js';
 import { lowerOwnPriority } from './background-priority.js';
+import { type OpenedStore, OpenStores } from './open-stores.js';
 import { hostMilliseconds } from './host-time.js';
 import { type ErrorFacts, errorFacts } from './translator-bug.js';
 import type { RefusalCause } from './refusals.js';
@@ -21,6 +23,21 @@ export interface WorkerSetup {
 export interface WorkerRequest {
   readonly id: number;
   readonly request: TranslationRequest;
+}
+
+/** Asks for a store of translations, and the number to answer with. */
+export interface StoreRequest {
+  readonly id: number;
+  readonly store: string;
+  /** Of the machine. */
+  readonly dataTlb: DataTlb;
+}
+
+export interface StoreReply {
+  readonly id: number;
+  /** A part of the store; undefined if translations cannot be stored. */
+  readonly opened: OpenedStore | undefined;
+  readonly isLast: boolean;
 }
 
 export interface WorkerReply {
@@ -49,6 +66,8 @@ lowerOwnPriority();
 heedCompilationHints();
 let translator: Pick<typeof Translator, 'translate' | 'causeOfNothing'>;
 const known = new TranslationReuse();
+const stores = new OpenStores();
+const REGIONS_PER_REPLY = 64;
 /** The first takes 30 ms, the last 1.5. */
 const WARM_UP_ROUNDS = 20;
 
@@ -57,6 +76,8 @@ function answer({ id, request }: WorkerRequest): WorkerReply {
   const from = hostMilliseconds();
   const spent = (): number => hostMilliseconds() - from;
   try {
+    const stored = request.stored === undefined ? undefined : stores.get(request.stored);
+    if (stored) return { id, ...stored, spent: spent(), reused: true };
     const { made, reused } = known.of(request, () => {
       const translation = translator.translate(request);
       return translation && { translation, module: new WebAssembly.Module(translation.wasm as BufferSource) };
@@ -71,37 +92,68 @@ function answer({ id, request }: WorkerRequest): WorkerReply {
 /** Requests that have come and are not answered. */
 const pending: WorkerRequest[] = [];
 
-/** Answers a request and those that come meanwhile. */
-function serve(first: WorkerRequest): void {
-  pending.push(first);
+function tell(reply: WorkerReply | StoreReply): void {
+  port.postMessage(reply);
+  Atomics.add(answered, 0, 1);
+  Atomics.notify(answered, 0);
+}
+
+/** Tells what a store has, in parts: who takes them has a guest that waits. */
+function open({ id, store, dataTlb }: StoreRequest): void {
+  const opened = stores.open(store, dataTlb);
+  let from = 0;
+  do {
+    const regions = opened?.regions.slice(from, (from += REGIONS_PER_REPLY));
+    const isLast = from >= (opened?.regions.length ?? 0);
+    tell({ id, opened: opened && { ...opened, regions: regions! }, isLast });
+  } while (from < (opened?.regions.length ?? 0));
+}
+
+function receive(message: WorkerRequest | StoreRequest): void {
+  if ('request' in message) pending.push(message);
+  else open(message);
+}
+
+/** Answers all requests, and those that come meanwhile. */
+function serve(): void {
   for (;;) {
     // What became hot last is what runs now: the newest request is the first to be served.
     for (let more = receiveMessageOnPort(port); more; more = receiveMessageOnPort(port))
-      pending.push(more.message as WorkerRequest);
+      receive(more.message as WorkerRequest | StoreRequest);
     const next = pending.pop();
-    if (next === undefined) return;
-    port.postMessage(answer(next));
-    Atomics.add(answered, 0, 1);
-    Atomics.notify(answered, 0);
+    if (next === undefined) break;
+    tell(answer(next));
   }
+  if (!isCompiling) compileAhead();
 }
 
-/** While nobody waits V8 gets to know the translator. Returns the request that ends that, if one comes. */
-function warmUp(): WorkerRequest | undefined {
-  for (let round = 0; round < WARM_UP_ROUNDS; round++) {
-    const early = receiveMessageOnPort(port);
-    if (early) return early.message as WorkerRequest;
-    translator.translate(WARM_UP);
+let isCompiling = false;
+
+/** Compiles what is stored, a module at a time, as long as nobody asks for anything. */
+function compileAhead(): void {
+  try {
+    isCompiling = stores.compileNext();
+  } catch {
+    // Whoever asks for that one is told.
+    isCompiling = true;
   }
-  return undefined;
+  if (isCompiling) setImmediate(compileAhead);
+}
+
+/** While nobody waits V8 gets to know the translator. */
+function warmUp(): void {
+  for (let round = 0; round < WARM_UP_ROUNDS && pending.length === 0; round++) {
+    translator.translate(WARM_UP);
+    const early = receiveMessageOnPort(port);
+    if (early) receive(early.message as WorkerRequest | StoreRequest);
+  }
 }
 
 /** Loads the translator, and answers from then on. No `await` outside: as built the worker is a script. */
 async function start(): Promise<void> {
-  let early: WorkerRequest | undefined;
   try {
     translator = await loadLightly(() => import('./translator.js'));
-    early = warmUp();
+    warmUp();
   } catch (error) {
     // Nobody is told of errors but who asks: whatever is asked for has this one.
     const fail = (): never => {
@@ -109,8 +161,11 @@ async function start(): Promise<void> {
     };
     translator = { translate: fail, causeOfNothing: fail };
   }
-  if (early) serve(early);
-  port.on('message', serve);
+  port.on('message', (message: WorkerRequest | StoreRequest) => {
+    receive(message);
+    serve();
+  });
+  serve();
 }
 
 void start();

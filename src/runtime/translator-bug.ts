@@ -47,3 +47,8 @@ export function regionName(eip: number, symbol: string | undefined): string {
   const address = (eip >>> 0).toString(16).padStart(8, '0');
   return symbol === undefined ? `guest:${address}` : `guest:${symbol}@${address}`;
 }
+
+/** Whether such a name has a symbol in it. */
+export function isSymbolic(name: string): boolean {
+  return name.includes('@');
+}

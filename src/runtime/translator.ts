@@ -32,6 +32,8 @@ export interface TranslationRequest extends RegionOutline {
   readonly name: string;
   /** V8 is to optimise it before it runs, which takes ten times as long as to compile it. Default false. */
   readonly optimized?: boolean;
+  /** What was made of it in an earlier run: the number of that in the store that the translator's worker has opened. */
+  readonly stored?: number | undefined;
 }
 
 /** How a region came to be: stays with it, for reports. */
@@ -42,8 +44,8 @@ export interface RegionOrigin extends RegionOutline {
   readonly linear: number;
   /** Offset in that page of the block that became hot. */
   readonly start: number;
-  /** What was asked for at once, or what came to its turn. */
-  readonly heat: 'hot' | 'warm';
+  /** What was asked for at once, or what came to its turn; or a warm block that was a region's entry in an earlier run. */
+  readonly heat: 'hot' | 'warm' | 'known';
   /** Instructions of it that the interpreter had executed. */
   readonly executed: number;
   /** Guest instructions executed by then; of a merged region to a run's precision. */

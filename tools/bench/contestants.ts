@@ -26,7 +26,8 @@ export interface Boot {
   words: string;
 }
 
-export const lguest = (...args: string[]): Program => [process.execPath, COMMAND, ...args];
+/** The `lguest` command as if it were launched for the first time, unless `args` say otherwise. */
+export const lguest = (...args: string[]): Program => [process.execPath, COMMAND, '--no-cache', ...args];
 
 /** The boot by the `lguest` command, with further options. */
 export function lguestBoot({ guest, mebibytes, words }: Boot, ...options: string[]): Program {

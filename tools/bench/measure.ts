@@ -39,9 +39,9 @@ export function run(program: string, args: readonly string[]): Output {
   return { status, out: stdout, error: stderr };
 }
 
-/** Runs the `lguest` command to its end. Throws if the guest did not power off. */
+/** Runs the `lguest` command to its end, as if for the first time. Throws if the guest did not power off. */
 export function runGuest(args: readonly string[]): Output {
-  const output = run(process.execPath, [COMMAND, ...args]);
+  const output = run(process.execPath, [COMMAND, '--no-cache', ...args]);
   if (output.status !== 0)
     throw new Error(`lguest ${args.join(' ')}: status ${output.status}\n${output.error}`);
   return output;

@@ -1,5 +1,7 @@
 /** A translator whose translations arrive when the test says so; the real worker makes them. */
+import type { DataTlb } from '../../backend-wasm/data-tlb.js';
 import { BackgroundTranslator, type TranslationService } from '../background.js';
+import type { OpenedStore } from '../open-stores.js';
 import type { WorkerReply } from '../translation-worker.js';
 import type { TranslationRequest } from '../translator.js';
 
@@ -26,7 +28,10 @@ export class HeldTranslator implements TranslationService {
     this.held.push(held);
     WORKER.request(request, (reply) => (held.reply = reply));
   }
-  /** Engines get nothing by asking. */
+  openStore(path: string, dataTlb: DataTlb, done: (store: OpenedStore) => void): void {
+    WORKER.openStore(path, dataTlb, done);
+  }
+  /** Engines get nothing by asking but stores. */
   poll(): void {
     WORKER.poll();
   }

@@ -1,0 +1,117 @@
+/** What an engine has of earlier runs of its guest, and leaves to later ones. */
+import type { DataTlb } from '../backend-wasm/data-tlb.js';
+import type { TranslationService } from './background.js';
+import type { CodePageView } from './code-page.js';
+import type { Region } from './region-cache.js';
+import {
+  outlineOf,
+  startKey,
+  type StoredMatch,
+  type StoredOutline,
+  StoredRegions,
+  toStore,
+} from './stored-regions.js';
+import { mergeStores, readStore, writeStore } from './translation-store.js';
+import { isSymbolic } from './translator-bug.js';
+
+/** A region of an earlier run where it is in memory. */
+export type KnownRegion = StoredMatch<CodePageView>;
+
+export class KeptTranslations {
+  private regions: StoredRegions | undefined;
+  private version: string | undefined;
+  private problem: string | undefined;
+  private isOpen = false;
+  /** Regions that were asked for and have not come. */
+  private readonly underWay = new Set<number>();
+  /** Regions that were of use. */
+  private readonly used = new Set<StoredOutline>();
+
+  constructor(
+    private readonly path: string,
+    private readonly dataTlb: DataTlb,
+    private readonly background: TranslationService,
+  ) {}
+
+  /** Lets the translator read the store, once. */
+  open(): void {
+    if (this.isOpen) return;
+    this.isOpen = true;
+    this.background.openStore?.(this.path, this.dataTlb, ({ version, regions, problem }) => {
+      this.version = version;
+      this.problem = problem;
+      this.regions ??= new StoredRegions();
+      this.regions.add(regions);
+    });
+  }
+
+  /** How many regions are known, and how many of them were of use; undefined until the store was read. */
+  get counts(): { readonly known: number; readonly used: number } | undefined {
+    return this.regions && { known: this.regions.size, used: this.used.size };
+  }
+
+  /** The region that can be entered at `offset` of a page; see `StoredRegions.find`. */
+  find(
+    offset: number,
+    pageAt: (distance: number) => CodePageView | undefined,
+    bytesOf: (page: CodePageView) => Uint8Array,
+  ): KnownRegion | undefined {
+    return this.regions?.find(offset, pageAt, bytesOf);
+  }
+
+  isUnderWay({ region }: KnownRegion): boolean {
+    return this.underWay.has(region.number);
+  }
+
+  /** The region is asked for. */
+  asked({ region }: KnownRegion): void {
+    this.underWay.add(region.number);
+  }
+
+  /** It has come, or will not. */
+  came({ region }: KnownRegion): void {
+    this.underWay.delete(region.number);
+    this.used.add(region);
+  }
+
+  /**
+   * Writes the regions, the last installed first, and those of earlier runs that none of them has taken the place of: other
+   * runs may have written meanwhile. If there is nothing new all stays as it is. For once: then there is no store any more.
+   * Returns what there is to tell.
+   */
+  save(live: readonly Region[], bytesOf: (page: CodePageView) => Uint8Array): string[] {
+    const { path, version, problem } = this;
+    if (version === undefined) return [];
+    this.version = undefined;
+    const told = problem === undefined ? [] : [`translations in ${path} were not used: ${problem}`];
+    if (!live.some(isNew)) return told;
+    const regions = live.flatMap(({ origin, translation, pagesByDelta }) =>
+      translation ? [toStore(origin, translation, (delta) => bytesOf(pagesByDelta.get(delta)!))] : [],
+    );
+    const merged = mergeStores(regions, readStore(path, version).regions, {
+      keyOf: (region) => startKey({ ...region, lines: region.translation.lines }),
+      taken: new Set(regions.map(outlineOf).flatMap(({ entries }) => entries.map(({ key }) => key))),
+      used: new Set([...this.used].map(startKey)),
+    });
+    try {
+      writeStore(path, version, merged);
+      told.push(`${merged.length} translations are kept in ${path}`);
+    } catch (error) {
+      told.push(`translations cannot be kept in ${path}: ${(error as Error).message}`);
+    }
+    return told;
+  }
+}
+
+/** Whether a region is not as an earlier run had it. */
+function isNew({ origin: { heat, merged, missedAt } }: Region): boolean {
+  return heat !== 'known' || merged !== undefined || missedAt !== undefined;
+}
+
+/**
+ * Whether a region that was made under one name may go by it where it would have another: the same place of the kernel, or
+ * one without symbols, whose name is an address that it had once.
+ */
+export function mayKeepName(name: string, here: string): boolean {
+  return name === here || !(isSymbolic(name) || isSymbolic(here));
+}

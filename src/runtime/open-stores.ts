@@ -1,0 +1,87 @@
+/** The worker's side of stored translations: reads them, and compiles them when they are wanted, or before. */
+import { LRUCache } from 'lru-cache';
+import type { DataTlb } from '../backend-wasm/data-tlb.js';
+import { outlineOf, type StoredOutline } from './stored-regions.js';
+import { readStore, type StoredRegion } from './translation-store.js';
+import type { Made } from './translation-reuse.js';
+import type { Translation } from './translator.js';
+
+/** Put into the worker's script when it is built: what it, Binaryen and the interpreter are, as a digest. */
+declare const LGUEST_BUILD: string | undefined;
+/** Modules that run as they were compiled, one by one, cannot tell which translator they are. */
+const BUILD = typeof LGUEST_BUILD === 'undefined' ? undefined : LGUEST_BUILD;
+
+/** Stores that are open at a time: machines of one process have one for each kernel. */
+const MOST_STORES = 4;
+
+/** An open store. What is written into it has to have its version. */
+export interface OpenedStore {
+  readonly version: string;
+  readonly regions: readonly StoredOutline[];
+  /** Why there is nothing in it, if it is there. */
+  readonly problem?: string | undefined;
+}
+
+/** One of them, by its number. */
+interface Stored {
+  readonly translation: Translation;
+  module?: WebAssembly.Module;
+}
+
+export class OpenStores {
+  private readonly stores = new LRUCache<string, ReadonlyMap<number, Stored>>({ max: MOST_STORES });
+  private next = 0;
+  /** What to compile while there is nothing else to do, the last first: that is what was installed first. */
+  private ahead: Stored[] = [];
+
+  constructor(private readonly build: string | undefined = BUILD) {}
+
+  /** Reads a store, again if it was open. Where translations cannot be told from those of other builds there is none. */
+  open(path: string, dataTlb: DataTlb): OpenedStore | undefined {
+    if (this.build === undefined) return undefined;
+    const { version: node, versions, arch } = process;
+    const version = [this.build, node, versions.v8, arch, ...Object.values(dataTlb)].join();
+    const { regions, problem } = readStore(path, version);
+    try {
+      return { version, regions: this.take(path, regions), problem };
+    } catch (error) {
+      return { version, regions: [], problem: (error as Error).message };
+    }
+  }
+
+  private take(path: string, regions: readonly StoredRegion[]): StoredOutline[] {
+    const stored = new Map<number, Stored>();
+    const outlines = regions.map((region) => {
+      const number = this.next++;
+      // What was read is views of one buffer, all of which would go along when one of them is sent.
+      const wasm = region.translation.wasm.slice();
+      const code = new Map([...region.code].map(([delta, bytes]) => [delta, bytes.slice()]));
+      stored.set(number, { translation: { ...region.translation, wasm } });
+      return outlineOf({ ...region, code }, number);
+    });
+    this.stores.set(path, stored);
+    const all = [...stored.values()];
+    this.ahead = all.filter((_, i) => regions[i]!.unusedRuns === 0);
+    return outlines;
+  }
+
+  /** The translation with a number, compiled; undefined if its store was read again since, or is not open any more. */
+  get(number: number): Made | undefined {
+    for (const store of this.stores.values()) {
+      const stored = store.get(number);
+      if (stored) return { translation: stored.translation, module: compiled(stored) };
+    }
+    return undefined;
+  }
+
+  /** Compiles another translation of those that the last run had. False if there is none left. */
+  compileNext(): boolean {
+    const next = this.ahead.pop();
+    if (next) compiled(next);
+    return next !== undefined;
+  }
+}
+
+function compiled(stored: Stored): WebAssembly.Module {
+  return (stored.module ??= new WebAssembly.Module(stored.translation.wasm as BufferSource));
+}
