@@ -85,8 +85,8 @@ export class KeptTranslations {
     this.version = undefined;
     const told = problem === undefined ? [] : [`translations in ${path} were not used: ${problem}`];
     if (!live.some(isNew)) return told;
-    const regions = live.flatMap(({ origin, translation, pagesByDelta }) =>
-      translation ? [toStore(origin, translation, (delta) => bytesOf(pagesByDelta.get(delta)!))] : [],
+    const regions = live.flatMap(({ origin, made, pagesByDelta }) =>
+      made ? [toStore(origin, made, (delta) => bytesOf(pagesByDelta.get(delta)!))] : [],
     );
     const merged = mergeStores(regions, readStore(path, version).regions, {
       keyOf: (region) => startKey({ ...region, lines: region.translation.lines }),

@@ -1,6 +1,7 @@
 /** The worker's side of stored translations: reads them, and compiles them when they are wanted, or before. */
 import { LRUCache } from 'lru-cache';
 import type { DataTlb } from '../backend-wasm/data-tlb.js';
+import { moduleOf } from './compiled-modules.js';
 import { outlineOf, type StoredOutline } from './stored-regions.js';
 import { readStore, type StoredRegion } from './translation-store.js';
 import type { Made } from './translation-reuse.js';
@@ -25,6 +26,7 @@ export interface OpenedStore {
 /** One of them, by its number. */
 interface Stored {
   readonly translation: Translation;
+  compiled: Uint8Array | undefined;
   module?: WebAssembly.Module;
 }
 
@@ -56,7 +58,7 @@ export class OpenStores {
       // What was read is views of one buffer, all of which would go along when one of them is sent.
       const wasm = region.translation.wasm.slice();
       const code = new Map([...region.code].map(([delta, bytes]) => [delta, bytes.slice()]));
-      stored.set(number, { translation: { ...region.translation, wasm } });
+      stored.set(number, { translation: { ...region.translation, wasm }, compiled: region.compiled });
       return outlineOf({ ...region, code }, number);
     });
     this.stores.set(path, stored);
@@ -83,5 +85,8 @@ export class OpenStores {
 }
 
 function compiled(stored: Stored): WebAssembly.Module {
-  return (stored.module ??= new WebAssembly.Module(stored.translation.wasm as BufferSource));
+  stored.module ??= moduleOf(stored.translation.wasm, stored.compiled);
+  // That is in the module now.
+  stored.compiled = undefined;
+  return stored.module;
 }

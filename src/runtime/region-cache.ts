@@ -8,6 +8,7 @@ import type { CodePageView } from './code-page.js';
 import type { MachineMemory } from './machine-memory.js';
 import { Ranges } from './ranges.js';
 import { RegionTraffic } from './region-traffic.js';
+import type { MadeRegion } from './stored-regions.js';
 import type { RegionOrigin, Translation, TranslationRequest } from './translator.js';
 
 export interface RegionLimits {
@@ -44,7 +45,7 @@ export interface Region {
   /** Guest instructions in it. */
   readonly instructions: number;
   /** Undefined unless it is to be kept. */
-  readonly translation: Translation | undefined;
+  readonly made: MadeRegion | undefined;
   /** By entry number; `place` as in `RegionOutline`. */
   readonly entries: readonly {
     readonly page: CodePageView;
@@ -120,7 +121,7 @@ export class RegionCache {
     private readonly environment: Readonly<Record<string, WebAssembly.ImportValue>>,
     /** Counts how each region is entered and left, which costs time. */
     private readonly watched: boolean,
-    /** Translations of regions stay with them, to be stored. */
+    /** What was made of regions stays with them, to be stored. */
     private readonly keeping: boolean,
     private readonly limits = REGION_LIMITS,
   ) {
@@ -180,7 +181,7 @@ export class RegionCache {
       slot,
       bytes: translation.wasm.length,
       instructions: translation.instructions,
-      translation: this.keeping ? translation : undefined,
+      made: this.keeping ? { translation, module, region } : undefined,
       entries: placed,
       pages: [...translation.lines.keys()].map((delta) => pages.get(delta)!),
       drop: () => {

@@ -3,6 +3,14 @@ import * as fc from 'fast-check';
 import { PAGE } from '../frontend-x86/limits.js';
 import { outlineOf, startKey, type StoredOutline, StoredRegions, toStore } from './stored-regions.js';
 
+/** (module (func (export "f"))) */
+const MODULE = new WebAssembly.Module(
+  Uint8Array.of(
+    ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0],
+    ...[7, 5, 1, 1, 0x66, 0, 0, 10, 4, 1, 2, 0, 0x0b],
+  ),
+);
+const MADE = { module: MODULE, region: new WebAssembly.Instance(MODULE).exports['f']! };
 const LINE = 64;
 /** A line with code: page delta and number. */
 const aLine = fc.tuple(fc.integer({ min: -3, max: 3 }), fc.nat(PAGE / LINE - 1));
@@ -51,7 +59,7 @@ function example(lines: Lines, entries: Entries, bytes: Uint8Array) {
     lines: bits,
   };
   const origin = { leaders: places, entries: places, missing: [], start: places[0]!, name: 'guest:00001000' };
-  const stored = toStore(origin, translation, (delta) => pages.get(delta)!);
+  const stored = toStore(origin, { translation, ...MADE }, (delta) => pages.get(delta)!);
   return { pages, places, regions: regionsOf(outlineOf(stored, 5)), stored };
 }
 
@@ -152,6 +160,10 @@ test('what has no code is not kept in the outline', () => {
     start: 0,
     name: 'guest:x@00001000',
   };
-  const { outline } = toStore(origin, stored.translation, () => new Uint8Array(PAGE));
+  const { outline } = toStore(
+    origin,
+    { translation: stored.translation, ...MADE },
+    () => new Uint8Array(PAGE),
+  );
   expect(outline).toEqual({ leaders: [0], entries: [0], missing: [0] });
 });

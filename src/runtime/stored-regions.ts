@@ -2,6 +2,8 @@
 import { pageOf, type RegionOutline } from '../frontend-x86/discover.js';
 import { PAGE } from '../frontend-x86/limits.js';
 import { bytesOfLines, hasLines, lineAmong, lineAt } from './code-lines.js';
+import { compiledCode } from './compiled-modules.js';
+import type { Made } from './translation-reuse.js';
 import type { StoredRegion } from './translation-store.js';
 import type { RegionOrigin, Translation } from './translator.js';
 
@@ -54,10 +56,15 @@ export function outlineOf(region: StoredRegion, number: number): StoredOutline {
   return { number, outline, start, name, code, lines, entries };
 }
 
+/** What was made of an installed region: its translation, module, and the function that the module exports. */
+export interface MadeRegion extends Made {
+  readonly region: WebAssembly.ExportValue;
+}
+
 /** What to store of a region. `bytesOf`: the page with a delta. */
 export function toStore(
   origin: RegionOutline & Pick<RegionOrigin, 'start' | 'name'>,
-  translation: Translation,
+  { translation, module, region }: MadeRegion,
   bytesOf: (delta: number) => Uint8Array,
 ): StoredRegion {
   const { lines } = translation;
@@ -72,6 +79,7 @@ export function toStore(
     name: origin.name,
     code: new Map([...lines].map(([delta, bits]) => [delta, bytesOfLines(bytesOf(delta), bits)])),
     translation,
+    compiled: compiledCode(module, region),
     unusedRuns: 0,
   };
 }

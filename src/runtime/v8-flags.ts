@@ -80,3 +80,17 @@ export async function loadLightly<T>(load: () => Promise<T>): Promise<T> {
     set('--no-wasm-lazy-validation', `--wasm-tiering-budget=${BUDGET}`);
   }
 }
+
+/** What `make` makes while functions may name what is V8's own (`%Name`); undefined if this V8 is not known, or told not to. */
+export function withNatives<T>(make: () => T): T | undefined {
+  if (!FLAGS_ARE_KNOWN) return undefined;
+  set('--allow-natives-syntax');
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  } finally {
+    set('--no-allow-natives-syntax');
+  }
+}
