@@ -38,7 +38,7 @@ export interface TranslationService {
   /** Asks for a translation; `done` is called by a later `poll` or `finish`. */
   request(request: TranslationRequest, done: (reply: WorkerReply) => void): void;
   /** Opens a store of translations, for who can; if there can be one `done` is called by later `poll`s, each time with a part of it. */
-  openStore?(path: string, dataTlb: DataTlb, done: (store: OpenedStore) => void): void;
+  openStore?(path: string, dataTlb: DataTlb, done: (store: OpenedStore, isLast: boolean) => void): void;
   /**
    * Hands out what is finished; what went wrong with a request is told to whoever made it. Throws what went wrong with
    * the service as a whole.
@@ -52,7 +52,7 @@ export class BackgroundTranslator implements TranslationService {
   private ownsProcess = false;
   private port: MessagePort | undefined;
   private readonly waiting = new Map<number, (reply: WorkerReply) => void>();
-  private readonly opening = new Map<number, (store: OpenedStore) => void>();
+  private readonly opening = new Map<number, (store: OpenedStore, isLast: boolean) => void>();
   private nextId = 0;
   /** The worker's answers so far, and whether it has ended. */
   private readonly answered = new Int32Array(new SharedArrayBuffer(8));
@@ -92,7 +92,7 @@ export class BackgroundTranslator implements TranslationService {
     this.port!.postMessage(message);
   }
 
-  openStore(path: string, dataTlb: DataTlb, done: (store: OpenedStore) => void): void {
+  openStore(path: string, dataTlb: DataTlb, done: (store: OpenedStore, isLast: boolean) => void): void {
     this.prepare();
     const id = this.nextId++;
     this.opening.set(id, done);
@@ -140,7 +140,7 @@ export class BackgroundTranslator implements TranslationService {
     if ('opened' in reply) {
       const done = this.opening.get(reply.id);
       if (reply.isLast) this.opening.delete(reply.id);
-      if (reply.opened) done?.(reply.opened);
+      if (reply.opened) done?.(reply.opened, reply.isLast);
       return;
     }
     const done = this.waiting.get(reply.id);

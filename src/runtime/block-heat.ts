@@ -10,6 +10,8 @@ import { PAGE } from '../frontend-x86/limits.js';
 
 /** A countdown that ends after so long that it may as well never. */
 const NEVER_HOT = 0x7fffffff;
+/** Instructions that a block executes before it is looked at soon. */
+const SOON = 500;
 /** After this many drops of a page's code each further one doubles the heat that its blocks need, up to 2^MAX_PATIENCE. */
 const FREE_DROPS = 4;
 const MAX_PATIENCE = 20;
@@ -23,6 +25,13 @@ export class BlockHeat {
   /** A block of the page, told by its first record, counts from the start: a new one, or one to become hot once more. */
   start(record: number, page: CodePageView): void {
     this.memory.i32[(record + RECORD_HEAT) >> 2] = this.of(page);
+  }
+
+  /** A block of the page is looked at when it has executed a few instructions, if it counts at all. */
+  startSoon(record: number, page: CodePageView): void {
+    const left = this.left(record);
+    // Region records have a counter far above, which stays.
+    if (left > SOON && left <= this.of(page)) this.memory.i32[(record + RECORD_HEAT) >> 2] = SOON;
   }
 
   /** The same, but of a page that nobody looked up: how often its code changed does not count yet. */

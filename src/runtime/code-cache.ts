@@ -26,6 +26,9 @@ import type { GuestMmu } from './mmu.js';
 import { RecordWriter } from './record-writer.js';
 import { MAX_BLOCK, PAGE } from '../frontend-x86/limits.js';
 
+/** Told of a block of a page, by its offset and first record. */
+export type BlockVisitor = (page: CodePageView, offset: number, record: number) => void;
+
 export class CodeCache {
   private readonly records: RecordWriter;
   private readonly builder: BlockBuilder;
@@ -42,6 +45,8 @@ export class CodeCache {
   private flushing = false;
   /** Called when everything was forgotten: other blocks get the addresses of records that there were. */
   onFlush: () => void = () => undefined;
+  /** Called with each block that is decoded. */
+  onBlock: BlockVisitor | undefined;
   /** Counters for statistics. */
   readonly counts = { invalidations: 0, flushes: 0 };
 
@@ -58,6 +63,19 @@ export class CodeCache {
       markCode: (pfn, from, to) => this.markCode(pfn, from, to),
     });
     memory.onCodeWritten = (address, length) => this.written(address, length);
+  }
+
+  /** Pages with code, as they are now. */
+  pagesNow(): CodePageView[] {
+    return [...this.pages.values()];
+  }
+
+  /** Calls `visit` for the blocks of a page, unless it has gone. Returns how many there are. */
+  visitBlocks(page: CodePageView, visit: BlockVisitor): number {
+    const own = this.pages.get(page.pfn);
+    if (own === undefined || own !== page) return 0;
+    for (let i = 0; i < own.blocks.length; i += 2) visit(own, this.offsetOf(own.blocks[i]!), own.blocks[i]!);
+    return own.blocks.length / 2;
   }
 
   /** Blocks and instructions decoded so far, for statistics. */
@@ -113,6 +131,7 @@ export class CodeCache {
     this.nextRecord = end;
     page.blocks.push(first, end);
     this.memory.i32[at] = first;
+    this.onBlock?.(page, offset, first);
     return first;
   }
 

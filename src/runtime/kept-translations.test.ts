@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mayKeepName } from './kept-translations.js';
-import { CALL, CODE, dword, Guest, MOV_EAX, NEW, OLD, PAGE, RET } from './testing/code-guest.js';
+import { CALL, CODE, dword, Guest, MOV_EAX, NEW, NOP, OLD, PAGE, RET } from './testing/code-guest.js';
 
 /** Calls after which the engine may ask for translations, and has asked for what it wants. */
 const OFTEN = 20_000;
@@ -98,6 +98,24 @@ test('code that changes while its translation is on its way, and after', () => {
   expect(counter(other, 'regions live')).toBeGreaterThan(0);
   other.put(CODE, looping(MOV_EAX(NEW)));
   expect(other.call(10)).toBe(NEW);
+});
+
+test('a block that is known is looked at long before others', () => {
+  leave(old);
+  /** Calls after which something is asked for, of code that a guest decodes when it knows the store, or before. */
+  const callsUntilAsked = (code: readonly number[], isEarly: boolean): number => {
+    const guest = guestWith(isEarly ? code : looping(NOP));
+    while (counter(guest, KNOWN) === 0) guest.call(OFTEN / 20);
+    guest.call(OFTEN);
+    guest.translations.finish();
+    if (!isEarly) guest.put(CODE, code);
+    let calls = 0;
+    while (guest.translations.held.length === 0 && counter(guest, USED) === 0) guest.call(++calls && 1);
+    return calls;
+  };
+  expect(callsUntilAsked(old, true)).toBe(0);
+  expect(callsUntilAsked(old, false)).toBeLessThan(3);
+  expect(callsUntilAsked(looping(MOV_EAX(NEW)), false)).toBeGreaterThan(5);
 });
 
 describe('a region of two pages', () => {

@@ -1,6 +1,7 @@
 /** What an engine has of earlier runs of its guest, and leaves to later ones. */
 import type { DataTlb } from '../backend-wasm/data-tlb.js';
 import type { TranslationService } from './background.js';
+import type { BlockVisitor, CodeCache } from './code-cache.js';
 import type { CodePageView } from './code-page.js';
 import type { Region } from './region-cache.js';
 import {
@@ -17,11 +18,18 @@ import { isSymbolic } from './translator-bug.js';
 /** A region of an earlier run where it is in memory. */
 export type KnownRegion = StoredMatch<CodePageView>;
 
+/** Blocks to look at between two runs: a fraction of a millisecond. */
+const BLOCKS_AT_A_TIME = 300;
+
 export class KeptTranslations {
   private regions: StoredRegions | undefined;
   private version: string | undefined;
   private problem: string | undefined;
   private isOpen = false;
+  /** All regions are known, and `lookSoon` has something to do. */
+  isNews = false;
+  /** Pages that it has not visited. */
+  private pages: CodePageView[] | undefined;
   /** Regions that were asked for and have not come. */
   private readonly underWay = new Set<number>();
   /** Regions that were of use. */
@@ -37,12 +45,28 @@ export class KeptTranslations {
   open(): void {
     if (this.isOpen) return;
     this.isOpen = true;
-    this.background.openStore?.(this.path, this.dataTlb, ({ version, regions, problem }) => {
+    this.background.openStore?.(this.path, this.dataTlb, ({ version, regions, problem }, isLast) => {
       this.version = version;
       this.problem = problem;
       this.regions ??= new StoredRegions();
       this.regions.add(regions);
+      if (isLast && this.regions.size > 0) this.isNews = true;
     });
+  }
+
+  /**
+   * Lets the blocks where regions may be entered be looked at soon: some of those that there are at each call until all are
+   * done, and all that are decoded from the first call on. Then nothing is news any more.
+   */
+  lookSoon(code: CodeCache, bytesOf: (page: CodePageView) => Uint8Array): void {
+    const visit: BlockVisitor = (page, offset, record) => {
+      if (this.regions!.mayEnter(bytesOf(page), offset)) code.heat.startSoon(record, page);
+    };
+    code.onBlock ??= visit;
+    this.pages ??= code.pagesNow();
+    for (let visited = 0; visited < BLOCKS_AT_A_TIME && this.pages.length > 0;)
+      visited += code.visitBlocks(this.pages.pop()!, visit);
+    this.isNews = this.pages.length > 0;
   }
 
   /** How many regions are known, and how many of them were of use; undefined until the store was read. */

@@ -110,6 +110,11 @@ export class StoredRegions {
     }
   }
 
+  /** Whether a region may be entered at `offset` of a page with these bytes: `find` has a closer look. */
+  mayEnter(page: Uint8Array, offset: number): boolean {
+    return this.entries.has(keyOf(lineAt(page, offset), offset));
+  }
+
   /**
    * The region that can be entered at `offset` of a page, and all whose code is in memory. `pageAt`: the page so many pages
    * behind that one, if it is known; `bytesOf`: its 4096 bytes.

@@ -126,6 +126,8 @@ export class TierUp {
       this.kept?.open();
     }
     this.background.poll();
+    if (this.kept?.isNews && this.engine.instructions >= this.firstRequest)
+      this.kept.lookSoon(this.code, (page) => this.bytesOf(page));
   }
 
   /**

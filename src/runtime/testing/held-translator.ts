@@ -28,7 +28,7 @@ export class HeldTranslator implements TranslationService {
     this.held.push(held);
     WORKER.request(request, (reply) => (held.reply = reply));
   }
-  openStore(path: string, dataTlb: DataTlb, done: (store: OpenedStore) => void): void {
+  openStore(path: string, dataTlb: DataTlb, done: (store: OpenedStore, isLast: boolean) => void): void {
     WORKER.openStore(path, dataTlb, done);
   }
   /** Engines get nothing by asking but stores. */
