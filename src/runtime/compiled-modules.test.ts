@@ -1,7 +1,7 @@
 /** Machine code of modules, kept: the same module, and V8 takes none but its own version's. */
 import { withCompilationHint } from '../backend-wasm/compilation-hints.js';
 import { compiledCode, moduleOf } from './compiled-modules.js';
-import { FLAGS_ARE_KNOWN, heedCompilationHints } from './v8-flags.js';
+import { heedCompilationHints, NATIVES_ARE_KNOWN } from './v8-flags.js';
 
 /** (module (func (export "f") (param i32) (result i32) (i32.add (local.get 0) (i32.const 5)))) */
 const WASM = Uint8Array.of(
@@ -22,7 +22,7 @@ function codeOf(wasm: Uint8Array): Uint8Array | undefined {
 
 test('an optimised module comes back from its code', () => {
   const code = codeOf(OPTIMIZED);
-  expect(code !== undefined).toBe(FLAGS_ARE_KNOWN);
+  expect(code !== undefined).toBe(NATIVES_ARE_KNOWN);
   expect(instantiate(moduleOf(OPTIMIZED, code))(7)).toBe(12);
   const again = moduleOf(OPTIMIZED, code);
   expect(compiledCode(again, instantiate(again))?.length).toBe(code?.length);

@@ -4,6 +4,8 @@ import { setFlagsFromString } from 'node:v8';
 
 /** Whether this V8 is known to know the flags: the major versions of Node 20 to 22. Others are left as they are. */
 export const FLAGS_ARE_KNOWN = [11, 12].includes(parseInt(process.versions.v8, 10));
+/** Whether its own functions are known: they end the process if something about them is otherwise. That of Node 20. */
+export const NATIVES_ARE_KNOWN = parseInt(process.versions.v8, 10) === 11;
 
 /** What a function's loops and calls are worth, in bytes of code, before V8 optimises it: V8's own figure, and thirty times that. */
 const BUDGET = 1_800_000;
@@ -83,7 +85,7 @@ export async function loadLightly<T>(load: () => Promise<T>): Promise<T> {
 
 /** What `make` makes while functions may name what is V8's own (`%Name`); undefined if this V8 is not known, or told not to. */
 export function withNatives<T>(make: () => T): T | undefined {
-  if (!FLAGS_ARE_KNOWN) return undefined;
+  if (!NATIVES_ARE_KNOWN) return undefined;
   set('--allow-natives-syntax');
   try {
     return make();
