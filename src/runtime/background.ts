@@ -159,10 +159,12 @@ export class BackgroundTranslator implements TranslationService {
 
   finish(): void {
     let inVain = 0;
-    while (this.waiting.size > 0) {
+    while (this.waiting.size + this.opening.size > 0) {
       const before = Atomics.load(this.answered, 0);
       this.poll();
-      if (this.waiting.size === 0) return;
+      if (this.waiting.size + this.opening.size === 0) return;
+      // Parts of a store come one at a time.
+      if (this.taken !== before) continue;
       inVain = Atomics.wait(this.answered, 0, before, MAX_WAIT_MS) === 'timed-out' ? inVain + 1 : 0;
       if (inVain === MOST_WAITS) this.fail(new Error('the translation worker does not answer'));
     }
