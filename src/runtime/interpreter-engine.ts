@@ -90,7 +90,7 @@ export class InterpreterEngine implements TieredEngine {
       table,
       { ...exports, ...env },
       options.watchRegions ?? false,
-      options.store !== undefined,
+      this.tiers === 'auto' && options.store !== undefined,
       options.limits,
     );
     this.tierUp = new TierUp(this, this.tiers, options);
