@@ -15,7 +15,7 @@ test('V8 takes what was compiled when the package was built', () => {
     import { compileAsEver, leaveAProcessor, leaveLoopsAlone } from ${JSON.stringify(FLAGS)};
     leaveLoopsAlone();
     leaveAProcessor(2);
-    compileAsEver(2);
+    compileAsEver();
     const source = readFileSync(${JSON.stringify(BUNDLE)}, 'latin1');
     const cachedData = readFileSync(${JSON.stringify(`${BUNDLE}.cache`)});
     console.log(new Script(source, { cachedData }).cachedDataRejected);`;

@@ -42,6 +42,12 @@ export function dataTlbFor(ramBytes: number): DataTlb {
   };
 }
 
+/** Those of all machines. */
+export const DATA_TLBS: readonly DataTlb[] = Array.from(
+  { length: MOST_RAM_BITS + 1 - LEAST_RAM_BITS },
+  (_, more) => dataTlbFor(2 ** (LEAST_RAM_BITS + more)),
+);
+
 /** Entries of a TLB. */
 export function entriesOf({ indexMask }: DataTlb): number {
   return (indexMask >>> ENTRY_BITS) + 1;

@@ -39,6 +39,11 @@ export function rareExits(e: Emitter): Exits {
   };
 }
 
+/** Name of a function of such handlers. */
+export function rareFunctionName(index: number): string {
+  return `rare${index}`;
+}
+
 /**
  * Adds the functions for `count` handlers to the module. `lower`: the code of a handler, by its number among these.
  * Returns how many functions there are.
@@ -60,7 +65,7 @@ export function addRareFunctions(
       e.block('bad', [branchTable(e, 'h', bodies, index, 'bad')]),
       e.unreachable(),
     ]);
-    e.addFunction(`rare${functions++}`, ['i32', 'i32'], 'i32', locals, code);
+    e.addFunction(rareFunctionName(functions++), ['i32', 'i32'], 'i32', locals, code);
   }
   return functions;
 }
@@ -81,7 +86,7 @@ export function callRare(
   bad: string,
 ): Expr {
   const calls = Array.from({ length: functions }, (_, i) =>
-    done(e.call(`rare${i}`, [record(), handler()], 'i32')),
+    done(e.call(rareFunctionName(i), [record(), handler()], 'i32')),
   );
   return branchTable(e, 'chunk', calls, e.shru(handler(), e.i32(FUNCTION_BITS)), bad);
 }

@@ -14,7 +14,7 @@ import { Emitter, type Expr, Locals } from './binaryen.js';
 import { FunctionTarget } from './function-target.js';
 import { Traits } from './function-traits.js';
 import { hotExits, hotRegisters } from './interpreter-hot-handlers.js';
-import { addRareFunctions, rareExits, rareRegisters } from './interpreter-rare-handlers.js';
+import { addRareFunctions, rareExits, rareFunctionName, rareRegisters } from './interpreter-rare-handlers.js';
 import { addRun } from './interpreter-run.js';
 import { type Exits, HandlerTarget, type Registers } from './interpreter-target.js';
 import { Lowering } from './lower.js';
@@ -167,6 +167,8 @@ export function generateInterpreter(
   );
   e.addExport('run');
   for (const f of functions) e.addExport(f.name);
+  // So that whoever has the module can tell V8 to optimise them.
+  for (let i = 0; i < rareFunctions; i++) e.addExport(rareFunctionName(i));
   const text = options.text ? e.text() : undefined;
   const wasm = withFunctionName(e.finish({ validate: options.validate }), 'run', 'interpreter');
   const firstForm = HANDLER.first + sequences.length;

@@ -6,6 +6,7 @@
 import { withNatives } from './v8-flags.js';
 
 interface Natives {
+  readonly optimize: (exported: WebAssembly.ExportValue) => void;
   readonly isOptimized: (exported: WebAssembly.ExportValue) => boolean;
   readonly serialize: (module: WebAssembly.Module) => ArrayBuffer;
   readonly deserialize: (compiled: ArrayBuffer, wasm: Uint8Array) => WebAssembly.Module | undefined;
@@ -16,6 +17,7 @@ let known: Natives | undefined;
 /** V8's functions, from their first use on; undefined where V8 is not known to have them. */
 function natives(): Natives | undefined {
   return (known ??= withNatives(() => ({
+    optimize: new Function('exported', '%WasmTierUpFunction(exported)') as Natives['optimize'],
     isOptimized: new Function('exported', 'return %IsTurboFanFunction(exported)') as Natives['isOptimized'],
     serialize: new Function('module', 'return %SerializeWasmModule(module)') as Natives['serialize'],
     deserialize: new Function(
@@ -38,9 +40,25 @@ export function compiledCode(
   return v8?.isOptimized(exported) ? new Uint8Array(v8.serialize(module)) : undefined;
 }
 
+/** The machine code of a module that exports these functions, all of them optimised; undefined if it cannot be had. */
+export function optimizedCode(
+  module: WebAssembly.Module,
+  functions: readonly WebAssembly.ExportValue[],
+): Uint8Array | undefined {
+  const v8 = natives();
+  for (const exported of functions) v8?.optimize(exported);
+  return functions[0] && compiledCode(module, functions[0]);
+}
+
 /** The module of these bytes, with the code that V8 once made of it, if there is some and it is of use, or compiled. */
 export function moduleOf(wasm: Uint8Array, compiled: Uint8Array | undefined): WebAssembly.Module {
-  // V8 wants a buffer that has nothing else in it.
-  const made = compiled && natives()?.deserialize(compiled.slice().buffer, wasm);
+  const made = compiled && natives()?.deserialize(bufferOf(compiled), wasm);
   return made ?? new WebAssembly.Module(wasm as BufferSource);
+}
+
+/** A buffer with these bytes and nothing else, as V8 wants it. */
+function bufferOf(bytes: Uint8Array): ArrayBuffer {
+  const { buffer } = bytes;
+  const isAlone = buffer instanceof ArrayBuffer && buffer.byteLength === bytes.length;
+  return isAlone ? buffer : new Uint8Array(bytes).buffer;
 }

@@ -2,13 +2,23 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { DataTlb } from '../backend-wasm/data-tlb.js';
 import { relocate } from '../backend-wasm/relocate.js';
+import { moduleOf } from './compiled-modules.js';
 import { readFormTable } from './form-table.js';
 import type { InterpreterModule } from './interpreter-engine.js';
+import { asBuilt } from './v8-flags.js';
 
 /** Files of the built interpreter, below the package's `dist`. */
 export const INTERPRETER_WASM = 'interpreter.wasm';
 export const INTERPRETER_FORMS = 'interpreter.json';
+/** What V8 makes of it for machines with this TLB. */
+export function interpreterCodeFile({ ramEnd }: DataTlb): string {
+  return `interpreter-${(ramEnd >>> 0) / 2 ** 20}.v8`;
+}
+export function isInterpreterCode(name: string): boolean {
+  return /^interpreter-\d+[.]v8/.test(name);
+}
 
 /** The package's root: the nearest folder above this file that holds a package.json. */
 export function packageRoot(): string {
@@ -34,8 +44,13 @@ export function loadInterpreter(): InterpreterModule {
   const modules = new Map<number, WebAssembly.Module>();
   loaded = {
     moduleFor: (dataTlb) => {
-      const module = modules.get(dataTlb.ramEnd) ?? new WebAssembly.Module(relocate(bytes, dataTlb));
-      modules.set(dataTlb.ramEnd, module);
+      let module = modules.get(dataTlb.ramEnd);
+      if (!module) {
+        const code = join(dist, interpreterCodeFile(dataTlb));
+        const compiled = existsSync(code) ? readFileSync(code) : undefined;
+        module = asBuilt(() => moduleOf(relocate(bytes, dataTlb), compiled));
+        modules.set(dataTlb.ramEnd, module);
+      }
       return module;
     },
     ...readFormTable(readFileSync(join(dist, INTERPRETER_FORMS), 'utf8')),

@@ -84,3 +84,29 @@ withFlags("flags that the user gives are the user's, however they are written", 
     expect(asked(option)).toEqual(without('wasm-loop-peeling'));
   expect(asked('--no-experimental-wasm-compilation-hints')).toEqual(without('compilation-hints'));
 });
+
+withFlags('compiling has the share that it had after something was done as built', () => {
+  const set = under(
+    [],
+    `${NOTE}
+    const { asBuilt, compileAsEver, leaveAProcessor } = await import('${FLAGS}');
+    asBuilt(() => set.push('built'));
+    leaveAProcessor(2);
+    asBuilt(() => set.push('built'));
+    compileAsEver();
+    asBuilt(() => set.push('built'));
+    console.log(JSON.stringify(set));`,
+  ) as string[];
+  const scarce = ['--wasm-num-compilation-tasks=1', '--interrupt-budget=270336'];
+  const ever = ['--wasm-num-compilation-tasks=128', '--interrupt-budget=67584'];
+  expect(set).toEqual(['built', ...scarce, ...ever, 'built', ...scarce, ...ever, 'built']);
+});
+
+withFlags('where no function can be made of text none of V8’s own is had', () => {
+  const made = under(
+    ['--disallow-code-generation-from-strings'],
+    `const { withNatives } = await import('${FLAGS}');
+    console.log(JSON.stringify(withNatives(() => new Function('return 1')) ?? null));`,
+  );
+  expect(made).toBeNull();
+});

@@ -49,10 +49,19 @@ export function leaveLoopsAlone(): void {
   set('--no-wasm-loop-peeling', '--no-wasm-loop-unrolling');
 }
 
-/** So many functions of Wasm at a time, and JavaScript after so much of it, where processors are scarce. */
-function compileWith(processors: number, tasks: number, scriptBudget: number): void {
-  if (processors >= V8_THREADS) return;
-  set(`--wasm-num-compilation-tasks=${tasks}`, `--interrupt-budget=${scriptBudget}`);
+/** What V8 compiles beside the program: so many functions of Wasm at a time, and JavaScript after so much of it. */
+interface Compilation {
+  readonly tasks: number;
+  readonly scriptBudget: number;
+}
+/** V8's own way. */
+const AS_EVER: Compilation = { tasks: MOST_COMPILATION_TASKS, scriptBudget: SCRIPT_BUDGET };
+let inForce = AS_EVER;
+
+function compileBy(compilation: Compilation): void {
+  if (inForce === compilation) return;
+  inForce = compilation;
+  set(`--wasm-num-compilation-tasks=${compilation.tasks}`, `--interrupt-budget=${compilation.scriptBudget}`);
 }
 
 /**
@@ -61,12 +70,24 @@ function compileWith(processors: number, tasks: number, scriptBudget: number): v
  * not again for each thing that it meets. To be said before there is any Wasm, as above.
  */
 export function leaveAProcessor(processors = availableParallelism()): void {
-  compileWith(processors, Math.max(1, processors - 1), LATE_SCRIPT_BUDGET);
+  if (processors < V8_THREADS)
+    compileBy({ tasks: Math.max(1, processors - 1), scriptBudget: LATE_SCRIPT_BUDGET });
 }
 
 /** The end of that: from the worker's start on V8's threads step back by their priority (see `background-priority.ts`). */
-export function compileAsEver(processors = availableParallelism()): void {
-  compileWith(processors, MOST_COMPILATION_TASKS, SCRIPT_BUDGET);
+export function compileAsEver(): void {
+  compileBy(AS_EVER);
+}
+
+/** What `make` makes while flags are no other than at the package's build, whatever the processors are: V8 compares them. */
+export function asBuilt<T>(make: () => T): T {
+  const before = inForce;
+  compileBy(AS_EVER);
+  try {
+    return make();
+  } finally {
+    compileBy(before);
+  }
 }
 
 /**
@@ -90,7 +111,8 @@ export function withNatives<T>(make: () => T): T | undefined {
   try {
     return make();
   } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
+    // They have no such names; or there may be no functions of text at all (`--disallow-code-generation-from-strings`).
+    if (error instanceof SyntaxError || error instanceof EvalError) return undefined;
     throw error;
   } finally {
     set('--no-allow-natives-syntax');
