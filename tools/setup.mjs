@@ -12,7 +12,7 @@ const OLDEST_NODE = 20;
 /** Written last by `npm ci`, and by the steps of the build. */
 const INSTALLED = 'node_modules/.package-lock.json';
 const BINARYEN = 'dist/binaryen.wasm';
-const BUILT = [BINARYEN, 'dist/interpreter.json', 'dist/translation-worker.js'];
+const BUILT = [BINARYEN, 'dist/interpreter.json', 'dist/translation-worker.js', 'dist/lguest.js'];
 /** The compiled module that the build makes import it (tools/stripped-binaryen.ts). */
 const BINARYEN_IMPORTER = 'dist/src/backend-wasm/binaryen.js';
 /** What the build reads. */

@@ -1,6 +1,6 @@
 /**
  * Binaryen with its Wasm in a file of its own instead of in a string, and loaded without waiting, so that it can be part of
- * a script (tools/build-worker.ts). Generated into dist/, never kept elsewhere.
+ * a script (tools/bundle.ts). Generated into dist/, never kept elsewhere.
  */
 import { readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

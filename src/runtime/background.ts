@@ -150,6 +150,7 @@ export class BackgroundTranslator implements TranslationService {
 
   /** The worker will not answer: whoever waits longest is told. */
   private fail(failure: Error): void {
+    this.opening.clear();
     for (const [id, done] of this.waiting) {
       this.waiting.delete(id);
       done({ id, translation: undefined, module: undefined, spent: 0, error: errorFacts(failure) });

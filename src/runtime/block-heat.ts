@@ -10,8 +10,8 @@ import { PAGE } from '../frontend-x86/limits.js';
 
 /** A countdown that ends after so long that it may as well never. */
 const NEVER_HOT = 0x7fffffff;
-/** Instructions that a block executes before it is looked at soon. */
-const SOON = 500;
+/** Instructions that a block executes before it is looked at early. */
+const EARLY = 500;
 /** After this many drops of a page's code each further one doubles the heat that its blocks need, up to 2^MAX_PATIENCE. */
 const FREE_DROPS = 4;
 const MAX_PATIENCE = 20;
@@ -20,23 +20,40 @@ export class BlockHeat {
   /** A block becomes hot when the interpreter has executed so many of its instructions: 1 .. 2^31 - 1. */
   threshold = NEVER_HOT;
 
+  /** First records of blocks whose counters tell nothing: they are looked at early. */
+  private readonly early = new Set<number>();
+
   constructor(private readonly memory: MachineMemory) {}
 
   /** A block of the page, told by its first record, counts from the start: a new one, or one to become hot once more. */
   start(record: number, page: CodePageView): void {
     this.memory.i32[(record + RECORD_HEAT) >> 2] = this.of(page);
-  }
-
-  /** A block of the page is looked at when it has executed a few instructions, if it counts at all. */
-  startSoon(record: number, page: CodePageView): void {
-    const left = this.left(record);
-    // Region records have a counter far above, which stays.
-    if (left > SOON && left <= this.of(page)) this.memory.i32[(record + RECORD_HEAT) >> 2] = SOON;
+    this.early.delete(record);
   }
 
   /** The same, but of a page that nobody looked up: how often its code changed does not count yet. */
   startUnseen(record: number): void {
     this.memory.i32[(record + RECORD_HEAT) >> 2] = this.threshold;
+    this.early.delete(record);
+  }
+
+  /** A block is looked at when it has executed a few instructions, if it counts at all, and its page does not change often. */
+  startEarly(record: number, page: CodePageView): void {
+    const left = this.left(record);
+    // Region records have a counter far above, which stays.
+    if (this.isRestless(page) || left <= EARLY || left > this.of(page)) return;
+    this.memory.i32[(record + RECORD_HEAT) >> 2] = EARLY;
+    this.early.add(record);
+  }
+
+  /** The block has come to the end of its counter because it was to be looked at early. */
+  isEarly(record: number): boolean {
+    return this.early.has(record);
+  }
+
+  /** There are no blocks any more. */
+  forgetAll(): void {
+    this.early.clear();
   }
 
   /** The block with this first record is none to translate. */
@@ -74,7 +91,7 @@ export class BlockHeat {
     const left = this.left(record);
     const heat = this.of(page);
     // Region records have a counter far above, which stays.
-    return left > heat || left <= heat - instructions;
+    return left > heat || (left <= heat - instructions && !this.early.has(record));
   }
 
   /**

@@ -16,7 +16,7 @@ import { GuestMmu } from './mmu.js';
 import { segmentsAreFlat } from './flat-segments.js';
 import { RegionCache } from './region-cache.js';
 import { TierUp, type TieredEngine } from './tier-up.js';
-import type { TierOptions, Tiers } from './tiers.js';
+import { keepsTranslations, type TierOptions, type Tiers } from './tiers.js';
 import { errorFacts, regionsOnStack, TranslatorBug } from './translator-bug.js';
 import { VECTOR } from '../frontend-x86/vectors.js';
 
@@ -90,7 +90,7 @@ export class InterpreterEngine implements TieredEngine {
       table,
       { ...exports, ...env },
       options.watchRegions ?? false,
-      this.tiers === 'auto' && options.store !== undefined,
+      keepsTranslations(this.tiers, options),
       options.limits,
     );
     this.tierUp = new TierUp(this, this.tiers, options);

@@ -12,7 +12,7 @@ import {
   StoredRegions,
   toStore,
 } from './stored-regions.js';
-import { mergeStores, readStore, writeStore } from './translation-store.js';
+import { mergeStores, readStore, type StoredRegion, writeStore } from './translation-store.js';
 import { isSymbolic } from './translator-bug.js';
 
 /** A region of an earlier run where it is in memory. */
@@ -26,12 +26,14 @@ export class KeptTranslations {
   private version: string | undefined;
   private problem: string | undefined;
   private isOpen = false;
-  /** All regions are known, and `lookSoon` has something to do. */
-  isNews = false;
+  /** All regions are known, and `hasten` has something to do. */
+  hasBlocksToVisit = false;
   /** Pages that it has not visited. */
   private pages: CodePageView[] | undefined;
   /** Regions that were asked for and have not come. */
   private readonly underWay = new Set<number>();
+  /** Some region has machine code that its store had not, or not for this V8. */
+  private hasMachineCode = false;
   /** Regions that were of use. */
   private readonly used = new Set<StoredOutline>();
 
@@ -50,7 +52,7 @@ export class KeptTranslations {
       this.problem = problem;
       this.regions ??= new StoredRegions();
       this.regions.add(regions);
-      if (isLast && this.regions.size > 0) this.isNews = true;
+      if (isLast && this.regions.size > 0) this.hasBlocksToVisit = true;
     });
   }
 
@@ -58,15 +60,15 @@ export class KeptTranslations {
    * Lets the blocks where regions may be entered be looked at soon: some of those that there are at each call until all are
    * done, and all that are decoded from the first call on. Then nothing is news any more.
    */
-  lookSoon(code: CodeCache, bytesOf: (page: CodePageView) => Uint8Array): void {
+  hasten(code: CodeCache, bytesOf: (page: CodePageView) => Uint8Array): void {
     const visit: BlockVisitor = (page, offset, record) => {
-      if (this.regions!.mayEnter(bytesOf(page), offset)) code.heat.startSoon(record, page);
+      if (this.regions!.mayEnter(bytesOf(page), offset)) code.heat.startEarly(record, page);
     };
     code.onBlock ??= visit;
     this.pages ??= code.pagesNow();
     for (let visited = 0; visited < BLOCKS_AT_A_TIME && this.pages.length > 0;)
       visited += code.visitBlocks(this.pages.pop()!, visit);
-    this.isNews = this.pages.length > 0;
+    this.hasBlocksToVisit = this.pages.length > 0;
   }
 
   /** How many regions are known, and how many of them were of use; undefined until the store was read. */
@@ -92,9 +94,14 @@ export class KeptTranslations {
     this.underWay.add(region.number);
   }
 
-  /** It has come, or will not. */
-  came({ region }: KnownRegion): void {
+  /** It has come, or will not. `compiledAnew`: see `KeptMade`. */
+  came({ region }: KnownRegion, compiledAnew = false): void {
     this.underWay.delete(region.number);
+    this.hasMachineCode ||= compiledAnew;
+  }
+
+  /** It was installed. */
+  wasOfUse({ region }: KnownRegion): void {
     this.used.add(region);
   }
 
@@ -108,22 +115,30 @@ export class KeptTranslations {
     if (version === undefined) return [];
     this.version = undefined;
     const told = problem === undefined ? [] : [`translations in ${path} were not used: ${problem}`];
-    if (!live.some(isNew)) return told;
-    const regions = live.flatMap(({ origin, made, pagesByDelta }) =>
-      made ? [toStore(origin, made, (delta) => bytesOf(pagesByDelta.get(delta)!))] : [],
-    );
-    const merged = mergeStores(regions, readStore(path, version).regions, {
-      keyOf: (region) => startKey({ ...region, lines: region.translation.lines }),
-      taken: new Set(regions.map(outlineOf).flatMap(({ entries }) => entries.map(({ key }) => key))),
-      used: new Set([...this.used].map(startKey)),
-    });
+    if (!live.some(isNew) && !this.hasMachineCode) return told;
     try {
+      const merged = this.merged(live, readStore(path, version).regions, bytesOf);
       writeStore(path, version, merged);
       told.push(`${merged.length} translations are kept in ${path}`);
     } catch (error) {
       told.push(`translations cannot be kept in ${path}: ${(error as Error).message}`);
     }
     return told;
+  }
+
+  private merged(
+    live: readonly Region[],
+    before: readonly StoredRegion[],
+    bytesOf: (page: CodePageView) => Uint8Array,
+  ): StoredRegion[] {
+    const regions = live.flatMap(({ origin, made, pagesByDelta }) =>
+      made ? [toStore(origin, made, (delta) => bytesOf(pagesByDelta.get(delta)!))] : [],
+    );
+    return mergeStores(regions, before, {
+      keyOf: (region) => startKey({ ...region, lines: region.translation.lines }),
+      taken: new Set(regions.map(outlineOf).flatMap(({ entries }) => entries.map(({ key }) => key))),
+      used: new Set([...this.used].map(startKey)),
+    });
   }
 }
 

@@ -2,23 +2,16 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { DataTlb } from '../backend-wasm/data-tlb.js';
 import { relocate } from '../backend-wasm/relocate.js';
-import { moduleOf } from './compiled-modules.js';
 import { readFormTable } from './form-table.js';
 import type { InterpreterModule } from './interpreter-engine.js';
-import { asBuilt } from './v8-flags.js';
+import { machineCodeFile, readMachineCode } from './interpreter-machine-code.js';
+import { fromMachineCode } from './machine-code.js';
+import { underFlagsOfBuild } from './v8-flags.js';
 
 /** Files of the built interpreter, below the package's `dist`. */
 export const INTERPRETER_WASM = 'interpreter.wasm';
 export const INTERPRETER_FORMS = 'interpreter.json';
-/** What V8 makes of it for machines with this TLB. */
-export function interpreterCodeFile({ ramEnd }: DataTlb): string {
-  return `interpreter-${(ramEnd >>> 0) / 2 ** 20}.v8`;
-}
-export function isInterpreterCode(name: string): boolean {
-  return /^interpreter-\d+[.]v8/.test(name);
-}
 
 /** The package's root: the nearest folder above this file that holds a package.json. */
 export function packageRoot(): string {
@@ -46,9 +39,11 @@ export function loadInterpreter(): InterpreterModule {
     moduleFor: (dataTlb) => {
       let module = modules.get(dataTlb.ramEnd);
       if (!module) {
-        const code = join(dist, interpreterCodeFile(dataTlb));
-        const compiled = existsSync(code) ? readFileSync(code) : undefined;
-        module = asBuilt(() => moduleOf(relocate(bytes, dataTlb), compiled));
+        const relocated = relocate(bytes, dataTlb);
+        const path = join(dist, machineCodeFile(dataTlb));
+        const known = (): WebAssembly.Module | undefined =>
+          fromMachineCode(relocated, readMachineCode(path, relocated));
+        module = underFlagsOfBuild(known) ?? new WebAssembly.Module(relocated);
         modules.set(dataTlb.ramEnd, module);
       }
       return module;

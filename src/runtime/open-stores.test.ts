@@ -6,6 +6,7 @@ import { dataTlbFor } from '../backend-wasm/data-tlb.js';
 import { OpenStores } from './open-stores.js';
 import { storedRegion } from './testing/stored-region.js';
 import { type StoredRegion, writeStore } from './translation-store.js';
+import { NATIVES_ARE_KNOWN } from './v8-flags.js';
 
 const TLB = dataTlbFor(1 << 20);
 /** An empty module. */
@@ -43,6 +44,12 @@ test('a module is compiled once', () => {
   const stores = new OpenStores('build');
   const [first] = stores.open(stored(stores, [region(1)]), TLB)!.regions;
   expect(stores.get(first!.number)!.module).toBe(stores.get(first!.number)!.module);
+});
+
+test('a module without machine code is compiled, and then there is some to keep', () => {
+  const stores = new OpenStores('build');
+  const [first] = stores.open(stored(stores, [region(1)]), TLB)!.regions;
+  expect(stores.get(first!.number)!.compiledAnew).toBe(NATIVES_ARE_KNOWN);
 });
 
 test('of other builds, and for other TLBs, there is nothing', () => {

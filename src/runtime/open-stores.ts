@@ -1,7 +1,7 @@
 /** The worker's side of stored translations: reads them, and compiles them when they are wanted, or before. */
 import { LRUCache } from 'lru-cache';
 import type { DataTlb } from '../backend-wasm/data-tlb.js';
-import { moduleOf } from './compiled-modules.js';
+import { fromMachineCode, hasMachineCode } from './machine-code.js';
 import { outlineOf, type StoredOutline } from './stored-regions.js';
 import { readStore, type StoredRegion } from './translation-store.js';
 import type { Made } from './translation-reuse.js';
@@ -23,11 +23,17 @@ export interface OpenedStore {
   readonly problem?: string | undefined;
 }
 
+/** A translation of a store, compiled. */
+export interface KeptMade extends Made {
+  /** V8 had no use for the machine code that was kept of it, or none was: now there is some to keep. */
+  readonly compiledAnew: boolean;
+}
+
 /** One of them, by its number. */
 interface Stored {
   readonly translation: Translation;
-  compiled: Uint8Array | undefined;
-  module?: WebAssembly.Module;
+  machineCode: Uint8Array | undefined;
+  made?: KeptMade;
 }
 
 export class OpenStores {
@@ -41,8 +47,8 @@ export class OpenStores {
   /** Reads a store, again if it was open. Where translations cannot be told from those of other builds there is none. */
   open(path: string, dataTlb: DataTlb): OpenedStore | undefined {
     if (this.build === undefined) return undefined;
-    const { version: node, versions, arch } = process;
-    const version = [this.build, node, versions.v8, arch, ...Object.values(dataTlb)].join();
+    const { version: node, versions, platform, arch } = process;
+    const version = [this.build, node, versions.v8, platform, arch, ...Object.values(dataTlb)].join();
     const { regions, problem } = readStore(path, version);
     try {
       return { version, regions: this.take(path, regions), problem };
@@ -55,10 +61,11 @@ export class OpenStores {
     const stored = new Map<number, Stored>();
     const outlines = regions.map((region) => {
       const number = this.next++;
-      // What was read is views of one buffer, all of which would go along when one of them is sent.
+      // What was read is views of one buffer, all of which would go along when one of them is sent, and stay while one of them does.
       const wasm = region.translation.wasm.slice();
       const code = new Map([...region.code].map(([delta, bytes]) => [delta, bytes.slice()]));
-      stored.set(number, { translation: { ...region.translation, wasm }, compiled: region.compiled });
+      const machineCode = region.machineCode?.slice();
+      stored.set(number, { translation: { ...region.translation, wasm }, machineCode });
       return outlineOf({ ...region, code }, number);
     });
     this.stores.set(path, stored);
@@ -68,10 +75,10 @@ export class OpenStores {
   }
 
   /** The translation with a number, compiled; undefined if its store was read again since, or is not open any more. */
-  get(number: number): Made | undefined {
+  get(number: number): KeptMade | undefined {
     for (const store of this.stores.values()) {
       const stored = store.get(number);
-      if (stored) return { translation: stored.translation, module: compiled(stored) };
+      if (stored) return madeOf(stored);
     }
     return undefined;
   }
@@ -79,14 +86,20 @@ export class OpenStores {
   /** Compiles another translation of those that the last run had. False if there is none left. */
   compileNext(): boolean {
     const next = this.ahead.pop();
-    if (next) compiled(next);
+    if (next) madeOf(next);
     return next !== undefined;
   }
 }
 
-function compiled(stored: Stored): WebAssembly.Module {
-  stored.module ??= moduleOf(stored.translation.wasm, stored.compiled);
+function madeOf(stored: Stored): KeptMade {
+  if (stored.made) return stored.made;
+  const { translation } = stored;
+  const module = fromMachineCode(translation.wasm, stored.machineCode);
   // That is in the module now.
-  stored.compiled = undefined;
-  return stored.module;
+  stored.machineCode = undefined;
+  return (stored.made = {
+    translation,
+    module: module ?? new WebAssembly.Module(translation.wasm as BufferSource),
+    compiledAnew: module === undefined && hasMachineCode(),
+  });
 }

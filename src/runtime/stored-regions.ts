@@ -2,7 +2,7 @@
 import { pageOf, type RegionOutline } from '../frontend-x86/discover.js';
 import { PAGE } from '../frontend-x86/limits.js';
 import { bytesOfLines, hasLines, lineAmong, lineAt } from './code-lines.js';
-import { compiledCode } from './compiled-modules.js';
+import { machineCodeOf } from './machine-code.js';
 import type { Made } from './translation-reuse.js';
 import type { StoredRegion } from './translation-store.js';
 import type { RegionOrigin, Translation } from './translator.js';
@@ -79,7 +79,7 @@ export function toStore(
     name: origin.name,
     code: new Map([...lines].map(([delta, bits]) => [delta, bytesOfLines(bytesOf(delta), bits)])),
     translation,
-    compiled: compiledCode(module, region),
+    machineCode: machineCodeOf(module, [region]),
     unusedRuns: 0,
   };
 }

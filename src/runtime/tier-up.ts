@@ -23,7 +23,7 @@ import { hasChanged, type RegionCache, requestFor } from './region-cache.js';
 import { lastAskedFor } from './region-merging.js';
 import { outlineRegion } from './region-outline.js';
 import { RegionRemaking } from './region-remaking.js';
-import { beginOfTranslation, HEAT, type TierOptions, type Tiers } from './tiers.js';
+import { beginOfTranslation, HEAT, keepsTranslations, type TierOptions, type Tiers } from './tiers.js';
 import { errorFacts, regionName, TranslatorBug } from './translator-bug.js';
 import type { RegionOrigin, Translation } from './translator.js';
 import { type CodeBlock, WaitingBlocks } from './waiting-blocks.js';
@@ -108,9 +108,10 @@ export class TierUp {
       this.request({ origin, pages, done, replacing }),
     );
     // Where runs have to be the same again nothing counts that was before.
-    if (this.heating && options.store !== undefined && !options.punctual)
-      this.kept = new KeptTranslations(options.store, this.memory.dataTlb, this.background);
+    if (keepsTranslations(tiers, options))
+      this.kept = new KeptTranslations(options.store!, this.memory.dataTlb, this.background);
     this.code.onFlush = () => {
+      this.code.heat.forgetAll();
       this.heating?.forgetAll();
       this.waiting.clear();
       this.remaking.forgetAll();
@@ -126,8 +127,8 @@ export class TierUp {
       this.kept?.open();
     }
     this.background.poll();
-    if (this.kept?.isNews && this.engine.instructions >= this.firstRequest)
-      this.kept.lookSoon(this.code, (page) => this.bytesOf(page));
+    if (this.kept?.hasBlocksToVisit && this.engine.instructions >= this.firstRequest)
+      this.kept.hasten(this.code, (page) => this.bytesOf(page));
   }
 
   /**
@@ -216,10 +217,13 @@ export class TierUp {
     if (this.tiers === 'auto' && (background.full || this.underTranslation.has(record))) return undefined;
     if (heating === undefined)
       return { record, linear, page, heat: 'hot', executed: step - this.code.heat.left(record) };
-    const heat = heating.note(record, now, step);
     const block = { record, linear, page };
+    const isEarly = this.code.heat.isEarly(record);
+    // An early look is no step.
+    const heat = isEarly ? 'cold' : heating.note(record, now, step);
     const known = now < this.firstRequest ? undefined : this.knownAt(block);
     if (known) return this.kept!.isUnderWay(known) ? undefined : this.chosen(block, 'known', known);
+    if (isEarly) return undefined;
     if (heat === 'cold') {
       this.waiting.delete(record);
       return undefined;
@@ -329,11 +333,11 @@ export class TierUp {
     // A page that is written meanwhile makes the result worthless.
     let stale = false;
     const dropped = (): void => void (stale = true);
-    this.background.request(request, ({ translation, nothing, module, spent, reused, error }) => {
+    this.background.request(request, ({ translation, nothing, module, spent, error, ...reply }) => {
       done();
-      if (known) this.kept!.came(known);
+      if (known) this.kept!.came(known, reply.compiledAnew);
       this.workerMilliseconds += spent;
-      if (reused) this.reuses++;
+      if (reply.reused) this.reuses++;
       for (const page of pages.values()) page.onDrop.delete(dropped);
       if (error) throw new TranslatorBug('translating', error, [{ origin, request }], this.engine);
       const physical = pages.get(0)!.pfn * 4096 + origin.start;
@@ -343,6 +347,7 @@ export class TierUp {
       else {
         replacing?.();
         if (!this.install(pages, translation, origin, module)) this.refusals.note('no room for it', physical);
+        else if (known) this.kept!.wasOfUse(known);
       }
     });
     for (const page of pages.values()) page.onDrop.add(dropped);
@@ -384,7 +389,7 @@ export class TierUp {
       'regions live': this.regions.size,
       'region bytes live': this.regions.bytes,
       'translations made before': this.reuses,
-      ...(kept && { 'kept translations live': kept.known, 'kept translations used': kept.used }),
+      ...(kept && { 'kept translations read': kept.known, 'kept translations used': kept.used }),
       'regions merged': this.remaking.merges,
       'instructions in regions': this.instructionsInRegions,
       'regions entered': i32[L.REGION_ENTRIES >> 2]! >>> 0,

@@ -18,7 +18,7 @@ export const BOOT_INSTRUCTIONS = 24_000_000;
 const LONGEST_BOOT = 100_000_000;
 /**
  * Guest instructions after its boot before `auto` starts its worker, and before it asks it for anything. What runs beside a
- * boot delays it: V8 is still compiling the interpreter and the Host. By the second the worker has been loaded, or nearly.
+ * boot delays it: V8 is still compiling the Host, if not the interpreter. By the second the worker has been loaded, or nearly.
  */
 const WORKER_START = 6_000_000;
 const FIRST_REQUEST = 36_000_000;
@@ -61,4 +61,9 @@ export interface TierOptions {
   readonly limits?: RegionLimits;
   /** Who translates; by default the worker that all machines of the process share. */
   readonly translator?: TranslationService;
+}
+
+/** Whether translations of earlier runs are used, and kept: not where runs have to be the same again. */
+export function keepsTranslations(tiers: Tiers, { heat, punctual = false, store }: TierOptions): boolean {
+  return tiers === 'auto' && heat === undefined && !punctual && store !== undefined;
 }

@@ -26,7 +26,7 @@ import type { Translation } from './translator.js';
 /** Bounds, of a file and of a directory of such files. */
 export const STORE_LIMITS = {
   regions: 1000,
-  /** Of Wasm, what is compiled of it, code and tables, as `bytesOf` reckons them. */
+  /** Of Wasm, its machine code, code and tables, as `bytesOf` reckons them. */
   regionBytes: 24 * 1024 * 1024,
   fileBytes: 48 * 1024 * 1024,
   /** Ended runs that had no use for a region, after which it is left out. */
@@ -47,8 +47,8 @@ export interface StoredRegion {
   /** Its code, by page delta: the bytes of `translation.lines`, one line after the other. */
   readonly code: ReadonlyMap<number, Uint8Array>;
   readonly translation: Translation;
-  /** What V8 has compiled of it; see `compiled-modules.ts`. */
-  readonly compiled?: Uint8Array | undefined;
+  /** See `machine-code.ts`. */
+  readonly machineCode?: Uint8Array | undefined;
   /** Ended runs since it was last of use, or lived at the end. */
   readonly unusedRuns: number;
 }
@@ -109,11 +109,11 @@ export function readStore(path: string, version: string): ReadStore {
 }
 
 /** About what a region takes in a file. */
-function bytesOf({ outline, code, translation, compiled }: StoredRegion): number {
+function bytesOf({ outline, code, translation, machineCode }: StoredRegion): number {
   const { leaders, entries, missing = [] } = outline;
   const numbers = leaders.length + 4 * entries.length + missing.length + 4 * translation.map.length;
   const lines = [...code.values()].reduce((sum, { length }) => sum + length, 0);
-  return translation.wasm.length + (compiled?.length ?? 0) + lines + 8 * numbers;
+  return translation.wasm.length + (machineCode?.length ?? 0) + lines + 8 * numbers;
 }
 
 /** Blocks that regions are told by, or entered at, as numbers. */

@@ -50,6 +50,8 @@ export interface WorkerReply {
   readonly spent: number;
   /** It was made before, from the same code. */
   readonly reused?: boolean;
+  /** See `KeptMade`. */
+  readonly compiledAnew?: boolean;
   /** What went wrong: a bug of ours. */
   readonly error?: ErrorFacts;
 }

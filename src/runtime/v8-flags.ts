@@ -5,7 +5,7 @@ import { setFlagsFromString } from 'node:v8';
 /** Whether this V8 is known to know the flags: the major versions of Node 20 to 22. Others are left as they are. */
 export const FLAGS_ARE_KNOWN = [11, 12].includes(parseInt(process.versions.v8, 10));
 /** Whether its own functions are known: they end the process if something about them is otherwise. That of Node 20. */
-export const NATIVES_ARE_KNOWN = parseInt(process.versions.v8, 10) === 11;
+export const NATIVES_ARE_KNOWN = process.versions.v8.startsWith('11.3.');
 
 /** What a function's loops and calls are worth, in bytes of code, before V8 optimises it: V8's own figure, and thirty times that. */
 const BUDGET = 1_800_000;
@@ -27,17 +27,24 @@ function nameOf(flag: string): string {
     .replace(/^--(no-?)?/, '');
 }
 
+/** Whether the user has given an option, or its opposite, to Node. `inEnvironment`: or in NODE_OPTIONS. */
+export function isGiven(option: string, inEnvironment = false): boolean {
+  const environment = inEnvironment ? (process.env['NODE_OPTIONS'] ?? '').split(/\s+/) : [];
+  return [...process.execArgv, ...environment].some((given) => nameOf(given) === nameOf(option));
+}
+
 /** Flags that the user has given to Node stay as they are. NODE_OPTIONS takes none of those that are set here. */
 function set(...flags: readonly string[]): void {
   if (!FLAGS_ARE_KNOWN) return;
-  const given = new Set(process.execArgv.map(nameOf));
-  for (const flag of flags) if (!given.has(nameOf(flag))) setFlagsFromString(flag);
+  for (const flag of flags) if (!isGiven(flag)) setFlagsFromString(flag);
 }
 
 /** Makes V8 look at what `withCompilationHint` adds to modules. Modules without it are compiled as ever. */
 export function heedCompilationHints(): void {
   set('--experimental-wasm-compilation-hints');
 }
+
+let loopsAreLeftAlone = false;
 
 /**
  * Loops of Wasm are neither peeled nor unrolled from now on: an eighth of the time that V8 takes to optimise a region, and
@@ -46,6 +53,7 @@ export function heedCompilationHints(): void {
  * takes away any more, and V8 ends the process ("Unexpected operator LoadImmutableFromObject", V8 11.3).
  */
 export function leaveLoopsAlone(): void {
+  loopsAreLeftAlone = true;
   set('--no-wasm-loop-peeling', '--no-wasm-loop-unrolling');
 }
 
@@ -79,8 +87,12 @@ export function compileAsEver(): void {
   compileBy(AS_EVER);
 }
 
-/** What `make` makes while flags are no other than at the package's build, whatever the processors are: V8 compares them. */
-export function asBuilt<T>(make: () => T): T {
+/**
+ * What `make` makes under the flags under which the package's build had V8 compile, for V8 compares them; undefined in a
+ * process that does more than run guests, which has others. How V8 shares the processors is as ever meanwhile.
+ */
+export function underFlagsOfBuild<T>(make: () => T): T | undefined {
+  if (!loopsAreLeftAlone) return undefined;
   const before = inForce;
   compileBy(AS_EVER);
   try {
@@ -104,15 +116,18 @@ export async function loadLightly<T>(load: () => Promise<T>): Promise<T> {
   }
 }
 
-/** What `make` makes while functions may name what is V8's own (`%Name`); undefined if this V8 is not known, or told not to. */
-export function withNatives<T>(make: () => T): T | undefined {
+/**
+ * What `make` makes while functions may name what is V8's own (`%Name`). Undefined if this V8 is not known, and null if no
+ * function can be made of text, now or later. Throws `SyntaxError` if another thread has just ended the permission.
+ */
+export function withNatives<T>(make: () => T): T | undefined | null {
   if (!NATIVES_ARE_KNOWN) return undefined;
   set('--allow-natives-syntax');
   try {
     return make();
   } catch (error) {
-    // They have no such names; or there may be no functions of text at all (`--disallow-code-generation-from-strings`).
-    if (error instanceof SyntaxError || error instanceof EvalError) return undefined;
+    // `--disallow-code-generation-from-strings`
+    if (error instanceof EvalError) return null;
     throw error;
   } finally {
     set('--no-allow-natives-syntax');

@@ -1,8 +1,8 @@
 /** Starts workers from files of this package's build, whatever Node was started with. */
-import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
+import { isBundleOf } from './bundles.js';
 import { packageRoot } from './load-interpreter.js';
 
 /** `name`: of the file among those of this folder. */
@@ -16,19 +16,10 @@ export function startWorker(name: string, options: WorkerOptions): Worker {
   });
 }
 
-/** Whether there is a bundle (tools/build-worker.ts), and it is not older than what it was made from: all is compiled at once. */
-function hasBundle(): boolean {
-  const dist = join(packageRoot(), 'dist');
-  const [bundle, compiled] = ['translation-worker.js', 'src/runtime/translation-worker.js'].map((name) =>
-    statSync(join(dist, name), { throwIfNoEntry: false }),
-  );
-  return bundle !== undefined && compiled !== undefined && bundle.mtimeMs >= compiled.mtimeMs;
-}
-
-/** Starts the worker that translates: from its bundle, unless something is loaded first that may want to change its modules. */
+/** Starts the worker that translates, as one script if the package has been built. */
 export function startTranslationWorker(options: WorkerOptions): Worker {
-  const isWatched = process.execArgv.some((option) =>
-    /^--(import|loader|experimental-loader)\b/.test(option),
-  );
-  return startWorker(!isWatched && hasBundle() ? 'bundled-worker.cjs' : 'translation-worker.js', options);
+  const dist = join(packageRoot(), 'dist');
+  const name = 'translation-worker.js';
+  const isBundled = isBundleOf(join(dist, name), join(dist, 'src/runtime', name));
+  return startWorker(isBundled ? 'bundled-worker.cjs' : name, options);
 }

@@ -8,12 +8,12 @@ import { NATIVES_ARE_KNOWN } from '../src/runtime/v8-flags.js';
 const RUNTIME = pathToFileURL(join(packageRoot(), 'dist/src/runtime')).href;
 const BACKEND = pathToFileURL(join(packageRoot(), 'dist/src/backend-wasm')).href;
 
-/** Of machines of each size, whether the interpreter is optimised before it has run, in a process after `prepare`. */
+/** Of machines of each size, whether all of the interpreter is optimised before it has run, in a process after `prepare`. */
 function optimizedAtOnce(prepare: string): boolean[] {
   const script = `
     import { DATA_TLBS } from '${BACKEND}/data-tlb.js';
     import { IMPORTS } from '${BACKEND}/memory-layout.js';
-    import { compiledCode } from '${RUNTIME}/compiled-modules.js';
+    import { machineCodeOf } from '${RUNTIME}/machine-code.js';
     import { loadInterpreter } from '${RUNTIME}/load-interpreter.js';
     import { leaveAProcessor, leaveLoopsAlone } from '${RUNTIME}/v8-flags.js';
     ${prepare}
@@ -21,8 +21,9 @@ function optimizedAtOnce(prepare: string): boolean[] {
     for (const name of Object.keys(IMPORTS)) env[name] = () => {};
     const { moduleFor } = loadInterpreter();
     const isOptimized = (module) => {
-      const { run, rare0 } = new WebAssembly.Instance(module, { env }).exports;
-      return [run, rare0].every((exported) => compiledCode(module, exported) !== undefined);
+      const { exports } = new WebAssembly.Instance(module, { env });
+      const functions = Object.values(exports).filter((value) => typeof value === 'function');
+      return functions.length > 100 && machineCodeOf(module, functions) !== undefined;
     };
     console.log(JSON.stringify(DATA_TLBS.map((tlb) => isOptimized(moduleFor(tlb)))));`;
   const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {

@@ -1,0 +1,29 @@
+/** The bundles, and what V8 has compiled of them. */
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { packageRoot } from '../src/runtime/load-interpreter.js';
+
+const DIST = join(packageRoot(), 'dist');
+const FLAGS = pathToFileURL(join(DIST, 'src/runtime/v8-flags.js')).href;
+
+// V8 refuses what was compiled under other flags: the worker's are those of the command as it starts it.
+test.each([
+  ['lguest.js', ''],
+  ['translation-worker.js', 'leaveLoopsAlone(); leaveAProcessor(2); compileAsEver();'],
+])('V8 takes what was compiled of %s when the package was built', (name, prepare) => {
+  const script = `
+    import { readFileSync } from 'node:fs';
+    import { Script } from 'node:vm';
+    import { compileAsEver, leaveAProcessor, leaveLoopsAlone } from ${JSON.stringify(FLAGS)};
+    ${prepare}
+    const bundle = ${JSON.stringify(join(DIST, name))};
+    const source = readFileSync(bundle, 'latin1');
+    const cachedData = readFileSync(bundle + '.cache');
+    console.log(new Script(source, { cachedData }).cachedDataRejected);`;
+  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    encoding: 'utf8',
+  });
+  expect(stderr).toBe('');
+  expect(stdout.trim()).toBe('false');
+});
