@@ -138,6 +138,14 @@ describe('what is kept', () => {
     ]);
   });
 
+  test('has the machine code that was, if the Wasm is the same and V8 now gives none', () => {
+    const machineCode = Uint8Array.of(1);
+    const before = [1, 2, 3].map((start) => ({ ...region(start), machineCode }));
+    const newer = { ...region(3), machineCode: Uint8Array.of(2) };
+    const merged = mergeStores([region(1), region(2, 99), newer], before, blocks([1, 2, 3]));
+    expect(merged.map((r) => r.machineCode)).toEqual([machineCode, undefined, newer.machineCode]);
+  });
+
   test('is not what was in no use for many runs', () => {
     const before = [region(1, 100, STORE_LIMITS.runs), region(2, 100, STORE_LIMITS.runs - 1)];
     expect(told(mergeStores([], before, blocks()))).toEqual([[2, STORE_LIMITS.runs]]);

@@ -125,19 +125,28 @@ export interface KnownBlocks {
   readonly used: ReadonlySet<number>;
 }
 
+/** The region with the machine code that it had before, if it is the same one and now has none, as beside a debugger. */
+function withMachineCode(region: StoredRegion, before: StoredRegion | undefined): StoredRegion {
+  if (region.machineCode || before === undefined) return region;
+  const isSame = Buffer.compare(region.translation.wasm, before.translation.wasm) === 0;
+  return isSame ? { ...region, machineCode: before.machineCode } : region;
+}
+
 /** What to write: `live` first, then what was there, as far as there is room. */
 export function mergeStores(
   live: readonly StoredRegion[],
   before: readonly StoredRegion[],
   { keyOf, taken, used }: KnownBlocks,
 ): StoredRegion[] {
+  const known = new Map(before.map((region) => [keyOf(region), region]));
+  const now = live.map((region) => withMachineCode(region, known.get(keyOf(region))));
   const old = before
     .filter((region) => !taken.has(keyOf(region)))
     .map((region) => ({ ...region, unusedRuns: used.has(keyOf(region)) ? 0 : region.unusedRuns + 1 }))
     .filter(({ unusedRuns }) => unusedRuns <= STORE_LIMITS.runs)
     .sort((a, b) => a.unusedRuns - b.unusedRuns);
   let room: number = STORE_LIMITS.regionBytes;
-  return [...live, ...old].slice(0, STORE_LIMITS.regions).filter((region) => (room -= bytesOf(region)) >= 0);
+  return [...now, ...old].slice(0, STORE_LIMITS.regions).filter((region) => (room -= bytesOf(region)) >= 0);
 }
 
 /** Makes a directory, and the one that it is in, for the user alone. (What makes all above them never ends in /proc.) */
