@@ -56,7 +56,9 @@ withFlags('what V8 looks at while it optimises is set before there is any Wasm',
   expect(early.filter((flag) => ofLoops.test(flag))).toHaveLength(2);
   expect(late.filter((flag) => ofLoops.test(flag))).toEqual([]);
   // With few processors two more, which the worker's start takes back.
-  const ofBoot = told.filter((flag) => /^--(wasm-num-compilation-tasks|interrupt-budget)/.test(flag));
+  const ofBoot = told.filter((flag) =>
+    /^--(wasm-num-compilation-tasks|interrupt-budget|invocation-count)/.test(flag),
+  );
   const [inBoot, afterBoot] = [ofBoot.slice(0, 2), ofBoot.slice(-2)];
   expect(inBoot).toHaveLength(availableParallelism() < 4 ? 2 : 0);
   for (const flag of inBoot) {

@@ -101,8 +101,27 @@ withFlags('compiling has the share that it had after something was done under th
     console.log(JSON.stringify(set));`,
   ) as string[];
   const loops = ['--no-wasm-loop-peeling', '--no-wasm-loop-unrolling'];
-  const scarce = ['--wasm-num-compilation-tasks=1', '--interrupt-budget=270336'];
-  const ever = ['--wasm-num-compilation-tasks=128', '--interrupt-budget=67584'];
+  const isOld = process.versions.v8.startsWith('11.3.');
+  const [flag, budget] = isOld ? ['--interrupt-budget', 67584] : ['--invocation-count-for-turbofan', 3000];
+  const scarce = ['--wasm-num-compilation-tasks=1', `${flag}=${4 * budget}`];
+  const ever = ['--wasm-num-compilation-tasks=128', `${flag}=${budget}`];
   // With loops as ever V8 has other flags than the build.
   expect(set).toEqual([...loops, 'built', ...scarce, ...ever, 'built', ...scarce, ...ever, 'built']);
+});
+
+/** V8's defaults: where they are set again, all is as if nothing had been set. */
+withFlags('the figures that V8 is given again are its own', () => {
+  const { stdout } = spawnSync(process.execPath, ['--v8-options'], { encoding: 'utf8' });
+  const set = under(
+    [],
+    `${NOTE}
+    const { compileAsEver, leaveAProcessor, loadLightly } = await import('${FLAGS}');
+    leaveAProcessor(2);
+    compileAsEver();
+    await loadLightly(() => Promise.resolve());
+    console.log(JSON.stringify(set));`,
+  ) as string[];
+  const last = new Map(set.map((flag) => [flag.replace(/^--(no-)?|=.*/g, ''), flag]));
+  expect(last.size).toBe(4);
+  for (const flag of last.values()) expect(stdout).toMatch(new RegExp(`default: ${flag}\\s`));
 });

@@ -2,19 +2,22 @@
 import { availableParallelism } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 
-/** Whether this V8 is known to know the flags: the major versions of Node 20 to 22. Others are left as they are. */
+/** Whether this V8 is known to know the flags: the major versions of Node 20 to 23. Others are left as they are. */
 export const FLAGS_ARE_KNOWN = [11, 12].includes(parseInt(process.versions.v8, 10));
-/** Whether its own functions are known: they end the process if something about them is otherwise. That of Node 20. */
-export const NATIVES_ARE_KNOWN = process.versions.v8.startsWith('11.3.');
+/** Whether it is the V8 of Node 20. */
+const IS_OLD = process.versions.v8.startsWith('11.3.');
+/** Whether its own functions are known: they end the process if something about them is otherwise. */
+export const NATIVES_ARE_KNOWN = IS_OLD;
 
-/** What a function's loops and calls are worth, in bytes of code, before V8 optimises it: V8's own figure, and thirty times that. */
-const BUDGET = 1_800_000;
-const LARGE_BUDGET = 30 * BUDGET;
+/** What a function's loops and calls are worth, in bytes of code, before V8 optimises it: V8's own figure, and many times that. */
+const BUDGET = IS_OLD ? 1_800_000 : 13_000_000;
+const LARGE_BUDGET = 54_000_000;
 
 /** Threads that Node gives V8 for what it does beside the program. */
 const V8_THREADS = 4;
-/** What a function of JavaScript executes, in bytes of bytecode, before V8 optimises it: V8's own figure, and four times that. */
-const SCRIPT_BUDGET = 66 * 1024;
+/** What a function of JavaScript executes before V8 optimises it, in bytes of bytecode or in calls: V8's own figure, and four times that. */
+const SCRIPT_BUDGET_FLAG = IS_OLD ? '--interrupt-budget' : '--invocation-count-for-turbofan';
+const SCRIPT_BUDGET = IS_OLD ? 66 * 1024 : 3000;
 const LATE_SCRIPT_BUDGET = 4 * SCRIPT_BUDGET;
 /** V8's own figure; so many threads there are not. */
 const MOST_COMPILATION_TASKS = 128;
@@ -69,7 +72,10 @@ let inForce = AS_EVER;
 function compileBy(compilation: Compilation): void {
   if (inForce === compilation) return;
   inForce = compilation;
-  set(`--wasm-num-compilation-tasks=${compilation.tasks}`, `--interrupt-budget=${compilation.scriptBudget}`);
+  set(
+    `--wasm-num-compilation-tasks=${compilation.tasks}`,
+    `${SCRIPT_BUDGET_FLAG}=${compilation.scriptBudget}`,
+  );
 }
 
 /**
