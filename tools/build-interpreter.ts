@@ -1,15 +1,12 @@
 /** Generates the interpreter (dist/interpreter.wasm and its form table). */
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildInterpreter } from '../src/runtime/build-interpreter.js';
 import { formTableText } from '../src/runtime/form-table.js';
-import { isMachineCodeFile } from '../src/runtime/interpreter-machine-code.js';
 import { INTERPRETER_FORMS, INTERPRETER_WASM, packageRoot } from '../src/runtime/load-interpreter.js';
 
 const dist = join(packageRoot(), 'dist');
 mkdirSync(dist, { recursive: true });
-// Of the last interpreter: of no use any more.
-for (const name of readdirSync(dist)) if (isMachineCodeFile(name)) rmSync(join(dist, name));
 const text = process.argv.includes('--text');
 const image = buildInterpreter({ validate: true, text });
 writeFileSync(join(dist, INTERPRETER_WASM), image.wasm);

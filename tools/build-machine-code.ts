@@ -3,12 +3,16 @@
  * In a process of its own, with the flags of one that does nothing else than run guests (see `leaveLoopsAlone`): it is code
  * of such flags or it is of no use.
  */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { DATA_TLBS } from '../src/backend-wasm/data-tlb.js';
 import { IMPORTS } from '../src/backend-wasm/memory-layout.js';
 import { relocate } from '../src/backend-wasm/relocate.js';
-import { machineCodeFile, writeMachineCode } from '../src/runtime/interpreter-machine-code.js';
+import {
+  isMachineCodeFile,
+  machineCodeFile,
+  writeMachineCode,
+} from '../src/runtime/interpreter-machine-code.js';
 import { INTERPRETER_WASM, packageRoot } from '../src/runtime/load-interpreter.js';
 import { machineCodeOf, optimizeNow } from '../src/runtime/machine-code.js';
 import { leaveLoopsAlone } from '../src/runtime/v8-flags.js';
@@ -31,6 +35,8 @@ function optimized(wasm: Uint8Array<ArrayBuffer>): Uint8Array | undefined {
 
 leaveLoopsAlone();
 const dist = join(packageRoot(), 'dist');
+// Of another interpreter, or another V8.
+for (const name of readdirSync(dist)) if (isMachineCodeFile(name)) rmSync(join(dist, name));
 const wasm = readFileSync(join(dist, INTERPRETER_WASM));
 let bytes = 0;
 for (const tlb of DATA_TLBS) {

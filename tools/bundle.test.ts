@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { packageRoot } from '../src/runtime/load-interpreter.js';
 
 const DIST = join(packageRoot(), 'dist');
+const RUN_BUNDLE = pathToFileURL(join(DIST, 'src/runtime/run-bundle.cjs')).href;
 const FLAGS = pathToFileURL(join(DIST, 'src/runtime/v8-flags.js')).href;
 
 // V8 refuses what was compiled under other flags: the worker's are those of the command as it starts it.
@@ -13,14 +14,10 @@ test.each([
   ['translation-worker.js', 'leaveLoopsAlone(); leaveAProcessor(2); compileAsEver();'],
 ])('V8 takes what was compiled of %s when the package was built', (name, prepare) => {
   const script = `
-    import { readFileSync } from 'node:fs';
-    import { Script } from 'node:vm';
+    import bundles from ${JSON.stringify(RUN_BUNDLE)};
     import { compileAsEver, leaveAProcessor, leaveLoopsAlone } from ${JSON.stringify(FLAGS)};
     ${prepare}
-    const bundle = ${JSON.stringify(join(DIST, name))};
-    const source = readFileSync(bundle, 'latin1');
-    const cachedData = readFileSync(bundle + '.cache');
-    console.log(new Script(source, { cachedData }).cachedDataRejected);`;
+    console.log(bundles.scriptOf(${JSON.stringify(join(DIST, name))}).cachedDataRejected);`;
   const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
     encoding: 'utf8',
   });

@@ -4,13 +4,18 @@
  * modules is not used (src/runtime/bundles.ts).
  */
 import { build } from 'esbuild';
-import { writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { Script } from 'node:vm';
 import bundles from '../src/runtime/run-bundle.cjs';
+import { writeWhole } from '../src/runtime/whole-file.js';
 
 /** What a bundle gets for names of Node's modules, instead of these. */
 export type Instead = Readonly<Record<string, unknown>>;
+
+function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
 
 /** The module and all that it imports, as the text of a function of `require` and its file's name. `define`: expressions for names. */
 export async function bundled(entry: string, define: Readonly<Record<string, string>> = {}): Promise<string> {
@@ -29,7 +34,8 @@ export async function bundled(entry: string, define: Readonly<Record<string, str
     logLevel: 'warning',
   });
   // Strings and names have escapes already; V8 reads a source whose characters are bytes faster.
-  return outputFiles[0]!.text.replace(/[\u0080-\uffff]/g, '?');
+  const text = outputFiles[0]!.text.replace(/[\u0080-\uffff]/g, '?');
+  return `${bundles.COMMENT}${digestOf(text)}\n${text}`;
 }
 
 /** Starts the script. What V8 has compiled of it by then is told by what is returned. */
@@ -48,8 +54,9 @@ export function started(source: string, filename: string, instead: Instead): () 
 
 /** Writes both files. Returns their sizes, for people. */
 export function writeBundle(path: string, source: string, compiled: Buffer): string {
+  const digest = digestOf(source.slice(source.indexOf('\n') + 1));
   // Whoever finds the one finds the other.
-  writeFileSync(bundles.cacheOf(path), compiled);
-  writeFileSync(path, source);
+  writeWhole(bundles.cacheOf(path), Buffer.concat([Buffer.from(digest), compiled]));
+  writeWhole(path, source);
   return `${source.length} bytes, ${compiled.length} compiled`;
 }

@@ -182,6 +182,11 @@ process.on('uncaughtException', (error) => {
   void reportBug(error).finally(() => process.exit(EXIT_STATUS.bug));
 });
 
+// What ends the process does so by name.
+process.on('beforeExit', () => {
+  void reportBug(new Error('nothing is left to wait for')).finally(() => process.exit(EXIT_STATUS.bug));
+});
+
 /** Runs the command and ends the process. */
 async function run(): Promise<void> {
   const status = await main(process.argv.slice(2));

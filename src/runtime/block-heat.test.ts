@@ -50,6 +50,18 @@ test('a block that is looked at early is not warm for that', () => {
   expect(heat.isWarm(page, 0, 1500, never)).toBe(true);
 });
 
+test('what it had executed before counts on', () => {
+  const { heat, page, execute } = blockOf(0);
+  execute(1400);
+  heat.startEarly(RECORD, page);
+  expect(heat.isWarm(page, 0, 1500, never)).toBe(false);
+  expect(heat.isWarm(page, 0, 1400, never)).toBe(true);
+  execute(500);
+  heat.endEarly(RECORD);
+  expect(heat.isEarly(RECORD)).toBe(false);
+  expect(heat.left(RECORD)).toBe(12_000 - 1400 - 500);
+});
+
 test('blocks of pages that change often, and those that do not count, are not looked at early', () => {
   const restless = blockOf(5);
   restless.heat.startEarly(RECORD, restless.page);

@@ -20,8 +20,8 @@ export class BlockHeat {
   /** A block becomes hot when the interpreter has executed so many of its instructions: 1 .. 2^31 - 1. */
   threshold = NEVER_HOT;
 
-  /** First records of blocks whose counters tell nothing: they are looked at early. */
-  private readonly early = new Set<number>();
+  /** First records of blocks that are looked at early, and what their counters had before. */
+  private readonly early = new Map<number, number>();
 
   constructor(private readonly memory: MachineMemory) {}
 
@@ -43,12 +43,18 @@ export class BlockHeat {
     // Region records have a counter far above, which stays.
     if (this.isRestless(page) || left <= EARLY || left > this.of(page)) return;
     this.memory.i32[(record + RECORD_HEAT) >> 2] = EARLY;
-    this.early.add(record);
+    this.early.set(record, left);
   }
 
   /** The block has come to the end of its counter because it was to be looked at early. */
   isEarly(record: number): boolean {
     return this.early.has(record);
+  }
+
+  /** It has been looked at, and goes on counting as if it had not. */
+  endEarly(record: number): void {
+    this.memory.i32[(record + RECORD_HEAT) >> 2] = this.early.get(record)! - EARLY;
+    this.early.delete(record);
   }
 
   /** There are no blocks any more. */
@@ -88,10 +94,10 @@ export class BlockHeat {
   }
 
   private hasExecuted(record: number, page: CodePageView, instructions: number): boolean {
-    const left = this.left(record);
+    const left = this.early.get(record) ?? this.left(record);
     const heat = this.of(page);
     // Region records have a counter far above, which stays.
-    return left > heat || (left <= heat - instructions && !this.early.has(record));
+    return left > heat || left <= heat - instructions;
   }
 
   /**

@@ -1,7 +1,8 @@
 /** Files with the machine code that V8 made of the interpreter when the package was built, one for each size of the data TLB. */
 import { createHash } from 'node:crypto';
-import { closeSync, fstatSync, openSync, readSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import type { DataTlb } from '../backend-wasm/data-tlb.js';
+import { writeWhole } from './whole-file.js';
 
 const DIGEST_BYTES = 32;
 
@@ -25,10 +26,9 @@ function digest(wasm: Uint8Array, machineCode: Uint8Array): Buffer {
     .digest();
 }
 
-/** Writes the machine code of the module with these bytes. Throws what `node:fs` throws; then there is no such file. */
+/** Writes the machine code of the module with these bytes. Throws what `node:fs` throws. */
 export function writeMachineCode(path: string, wasm: Uint8Array, machineCode: Uint8Array): void {
-  writeFileSync(`${path}.new`, Buffer.concat([digest(wasm, machineCode), machineCode]));
-  renameSync(`${path}.new`, path);
+  writeWhole(path, Buffer.concat([digest(wasm, machineCode), machineCode]));
 }
 
 /** Reads the machine code of the module with these bytes; undefined if there is none that is whole and of this very module. */

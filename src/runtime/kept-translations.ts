@@ -3,6 +3,7 @@ import type { DataTlb } from '../backend-wasm/data-tlb.js';
 import type { TranslationService } from './background.js';
 import type { BlockVisitor, CodeCache } from './code-cache.js';
 import type { CodePageView } from './code-page.js';
+import { machineCodeOf } from './machine-code.js';
 import type { Region } from './region-cache.js';
 import {
   outlineOf,
@@ -32,8 +33,8 @@ export class KeptTranslations {
   private pages: CodePageView[] | undefined;
   /** Regions that were asked for and have not come. */
   private readonly underWay = new Set<number>();
-  /** Some region has machine code that its store had not, or not for this V8. */
-  private hasMachineCode = false;
+  /** Modules of regions whose store had no machine code of them, or none for this V8. */
+  private readonly compiledAnew = new WeakSet<WebAssembly.Module>();
   /** Regions that were of use. */
   private readonly used = new Set<StoredOutline>();
 
@@ -94,10 +95,10 @@ export class KeptTranslations {
     this.underWay.add(region.number);
   }
 
-  /** It has come, or will not. `compiledAnew`: see `KeptMade`. */
-  came({ region }: KnownRegion, compiledAnew = false): void {
+  /** It has come, or will not. `compiledAnew`: its module, if it is as `KeptMade` says. */
+  came({ region }: KnownRegion, compiledAnew: WebAssembly.Module | undefined): void {
     this.underWay.delete(region.number);
-    this.hasMachineCode ||= compiledAnew;
+    if (compiledAnew) this.compiledAnew.add(compiledAnew);
   }
 
   /** It was installed. */
@@ -115,8 +116,8 @@ export class KeptTranslations {
     if (version === undefined) return [];
     this.version = undefined;
     const told = problem === undefined ? [] : [`translations in ${path} were not used: ${problem}`];
-    if (!live.some(isNew) && !this.hasMachineCode) return told;
     try {
+      if (!live.some((region) => isNew(region) || this.hasNewMachineCode(region))) return told;
       const merged = this.merged(live, readStore(path, version).regions, bytesOf);
       writeStore(path, version, merged);
       told.push(`${merged.length} translations are kept in ${path}`);
@@ -124,6 +125,15 @@ export class KeptTranslations {
       told.push(`translations cannot be kept in ${path}: ${(error as Error).message}`);
     }
     return told;
+  }
+
+  /** Whether a region has machine code that its store had not. */
+  private hasNewMachineCode({ made }: Region): boolean {
+    return (
+      made !== undefined &&
+      this.compiledAnew.has(made.module) &&
+      machineCodeOf(made.module, [made.region]) !== undefined
+    );
   }
 
   private merged(

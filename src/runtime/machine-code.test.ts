@@ -29,12 +29,15 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'lguest-machine-code-'));
   path = join(folder, 'code');
 });
-afterEach(() => rmSync(folder, { recursive: true }));
+afterEach(() => {
+  delete process.env['NODE_OPTIONS'];
+  rmSync(folder, { recursive: true });
+});
 
 /** What a script tells, under Node with these options. */
 function told(script: string, ...options: string[]): unknown {
   const args = [...options, '--input-type=module', '-e', `${SCRIPT}\n${script}`, path];
-  const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', env: process.env });
   expect(stderr).toBe('');
   return JSON.parse(stdout);
 }
@@ -78,6 +81,8 @@ withNatives('it is neither kept nor used where accesses are checked by the code 
   expect(keep(option)).toEqual([false, false, false]);
   keep();
   expect(use(option)).toBeNull();
+  process.env['NODE_OPTIONS'] = `"${option}"`;
+  expect(use()).toBeNull();
 });
 
 withNatives('it can be had when V8 has dropped what it does not expect to be called again', () => {

@@ -4,7 +4,8 @@
  * its version, flags and kind of processor. It does not look whether they are whole and of that very module: they are code,
  * to be had from nobody else.
  */
-import { isGiven, withNatives } from './v8-flags.js';
+import { givenOptions } from './node-options.js';
+import { withNatives } from './v8-flags.js';
 
 interface Natives {
   readonly optimize: (exported: WebAssembly.ExportValue) => void;
@@ -13,15 +14,15 @@ interface Natives {
   readonly deserialize: (machineCode: ArrayBuffer, wasm: Uint8Array) => WebAssembly.Module | undefined;
 }
 
-/** Without it code checks its accesses itself, and V8 does not ask which of the two kinds it is given. */
-const TRAP_HANDLER = '--disable-wasm-trap-handler';
+/** With it code checks its accesses itself, and V8 does not ask which of the two kinds it is given. */
+const WITHOUT_TRAP_HANDLER = 'disable-wasm-trap-handler';
 
 /** V8's functions; null if they are not to be had. */
 let known: Natives | null | undefined;
 let made = 0;
 
 function makeNatives(): Natives | null | undefined {
-  if (isGiven(TRAP_HANDLER, true)) return null;
+  if (givenOptions().has(WITHOUT_TRAP_HANDLER)) return null;
   // A text that V8 has seen before may be one that it has forgotten how to run.
   const call = (names: string, text: string): unknown => new Function(names, `return ${text} // ${made++}`);
   return withNatives(() => ({

@@ -5,19 +5,34 @@
 import fs = require('node:fs');
 import vm = require('node:vm');
 
+/** Both begin with the digest of the script, in so many hexadecimal digits: V8 takes what belongs to any script as long. */
+const DIGEST_DIGITS = 64;
+/** What stands before it in the script. */
+const COMMENT = '// ';
+
 /** Of a bundle, the file with what V8 has compiled of it. */
 function cacheOf(bundle: string): string {
   return `${bundle}.cache`;
 }
 
+/** What V8 has compiled of the script, if there is something. */
+function compiledOf(filename: string, source: string): Buffer | undefined {
+  if (!fs.existsSync(cacheOf(filename))) return undefined;
+  const cache = fs.readFileSync(cacheOf(filename));
+  const isOf = cache.toString('latin1', 0, DIGEST_DIGITS) === source.substr(COMMENT.length, DIGEST_DIGITS);
+  return isOf ? cache.subarray(DIGEST_DIGITS) : undefined;
+}
+
+/** Compiles the bundle. */
+function scriptOf(filename: string): vm.Script {
+  const source = fs.readFileSync(filename, 'latin1');
+  return new vm.Script(source, { filename, cachedData: compiledOf(filename, source) });
+}
+
 /** Runs the bundle in this thread. */
 function runBundle(filename: string): void {
-  const script = new vm.Script(fs.readFileSync(filename, 'latin1'), {
-    filename,
-    cachedData: fs.readFileSync(cacheOf(filename)),
-  });
-  const run = script.runInThisContext() as (require: NodeJS.Require, filename: string) => void;
+  const run = scriptOf(filename).runInThisContext() as (require: NodeJS.Require, filename: string) => void;
   run(require, filename);
 }
 
-export = { cacheOf, runBundle };
+export = { COMMENT, cacheOf, runBundle, scriptOf };

@@ -147,9 +147,15 @@ export class TierUp {
     const linear = (memory.i32[L.PAGE_BASE >> 2]! + this.engine.cpu.get(CODE_BASE)) >>> 0;
     const page = this.pageAt(linear);
     if (page === undefined) return this.refusals.note('page is not mapped for execution');
-    const chosen = this.choose(record, linear, page, now);
+    const { heat } = this.code;
+    const isEarly = heat.isEarly(record);
+    const chosen = this.choose(record, linear, page, now, isEarly);
     // What is not asked for now goes on being counted.
-    if (chosen?.record !== record) this.code.heat.start(record, page);
+    if (chosen?.record !== record && !isEarly) heat.start(record, page);
+    else if (chosen?.record !== record) {
+      heat.endEarly(record);
+      if (this.background.full) heat.startEarly(record, page);
+    }
     if (chosen) this.ask(chosen, now);
   }
 
@@ -210,7 +216,13 @@ export class TierUp {
   }
 
   /** What is to be translated now that a block took another step: nothing, that block, or one that has waited. */
-  private choose(record: number, linear: number, page: CodePageView, now: number): ChosenBlock | undefined {
+  private choose(
+    record: number,
+    linear: number,
+    page: CodePageView,
+    now: number,
+    isEarly: boolean,
+  ): ChosenBlock | undefined {
     const { background, heating } = this;
     const step = this.code.heat.of(page);
     if (this.tiers === 'interp') return undefined;
@@ -218,7 +230,6 @@ export class TierUp {
     if (heating === undefined)
       return { record, linear, page, heat: 'hot', executed: step - this.code.heat.left(record) };
     const block = { record, linear, page };
-    const isEarly = this.code.heat.isEarly(record);
     // An early look is no step.
     const heat = isEarly ? 'cold' : heating.note(record, now, step);
     const known = now < this.firstRequest ? undefined : this.knownAt(block);
@@ -335,7 +346,7 @@ export class TierUp {
     const dropped = (): void => void (stale = true);
     this.background.request(request, ({ translation, nothing, module, spent, error, ...reply }) => {
       done();
-      if (known) this.kept!.came(known, reply.compiledAnew);
+      if (known) this.kept!.came(known, reply.compiledAnew ? module : undefined);
       this.workerMilliseconds += spent;
       if (reply.reused) this.reuses++;
       for (const page of pages.values()) page.onDrop.delete(dropped);

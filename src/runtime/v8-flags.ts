@@ -1,6 +1,7 @@
 /** What the translator asks of V8. Flags belong to the process; V8 says what it thinks of unknown ones on stderr. */
 import { availableParallelism } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
+import { givenOptions, nameOf } from './node-options.js';
 
 /** Whether this V8 is known to know the flags: the major versions of Node 20 to 23. Others are left as they are. */
 export const FLAGS_ARE_KNOWN = [11, 12].includes(parseInt(process.versions.v8, 10));
@@ -22,24 +23,11 @@ const LATE_SCRIPT_BUDGET = 4 * SCRIPT_BUDGET;
 /** V8's own figure; so many threads there are not. */
 const MOST_COMPILATION_TASKS = 128;
 
-/** A flag's name: `--no_some_flag` and `--some-flag=1` are one flag. */
-function nameOf(flag: string): string {
-  return flag
-    .replace(/=.*/s, '')
-    .replaceAll('_', '-')
-    .replace(/^--(no-?)?/, '');
-}
-
-/** Whether the user has given an option, or its opposite, to Node. `inEnvironment`: or in NODE_OPTIONS. */
-export function isGiven(option: string, inEnvironment = false): boolean {
-  const environment = inEnvironment ? (process.env['NODE_OPTIONS'] ?? '').split(/\s+/) : [];
-  return [...process.execArgv, ...environment].some((given) => nameOf(given) === nameOf(option));
-}
-
-/** Flags that the user has given to Node stay as they are. NODE_OPTIONS takes none of those that are set here. */
+/** Flags that the user has given to Node stay as they are. */
 function set(...flags: readonly string[]): void {
   if (!FLAGS_ARE_KNOWN) return;
-  for (const flag of flags) if (!isGiven(flag)) setFlagsFromString(flag);
+  const given = givenOptions();
+  for (const flag of flags) if (!given.has(nameOf(flag))) setFlagsFromString(flag);
 }
 
 /** Makes V8 look at what `withCompilationHint` adds to modules. Modules without it are compiled as ever. */
