@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Machine, UserError } from '../src/index.js';
+import { elf } from '../src/launcher/testing/small-elf.js';
 import { packageRoot } from '../src/runtime/load-interpreter.js';
 
 const COMMAND = join(packageRoot(), 'dist', 'src', 'launcher', 'main.js');
@@ -30,10 +31,26 @@ function lguest(
     });
     child.stderr.on('data', (data: Buffer) => (result.error += data.toString()));
     child.on('close', (status) => resolve({ ...result, status }));
+    // It may end before it has read all.
+    child.stdin.on('error', () => undefined);
     if (onOutput) child.stdin.write(input);
     else child.stdin.end(input);
   });
 }
+
+/** A kernel that makes itself known (hypercall 1) and sleeps (10), again and again. It has no console. */
+const SLEEPER = elf(
+  Uint8Array.of(
+    ...new Array<number>(16).fill(0x90),
+    // mov [lguest_data.kernel_address], 0xc0000000; mov [lguest_data.syscall_vec], 0x80
+    ...[0xc7, 0x05, 0x68, 0x25, 0x10, 0, 0, 0, 0, 0xc0],
+    ...[0xc7, 0x05, 0x6c, 0x25, 0x10, 0, 0x80, 0, 0, 0],
+    // mov eax, 1; mov ebx, lguest_data; int 0x1f
+    ...[0xb8, 1, 0, 0, 0, 0xbb, 0, 0x20, 0x10, 0, 0xcd, 0x1f],
+    // again: mov eax, 10; int 0x1f; jmp again
+    ...[0xb8, 10, 0, 0, 0, 0xcd, 0x1f, 0xeb, 0xf7],
+  ),
+);
 
 let folder: string;
 beforeAll(() => {
@@ -84,6 +101,15 @@ describe('the command', () => {
     const result = await lguest([]);
     expect(result.status).toBe(3);
     expect(result.error).toMatch(/nothing can wake it\n$/);
+  });
+
+  // The input of the second fills all there is room for, so that its end does not come.
+  test.each([10, 10_000_000])('nor does one that takes none of %i bytes of input', async (bytes) => {
+    const kernel = join(folder, 'sleeper.elf');
+    writeFileSync(kernel, SLEEPER);
+    const result = await lguest(['16', kernel], 'x'.repeat(bytes));
+    expect(result.status).toBe(3);
+    expect(result.error).toMatch(/it does not take its input, and nothing can wake it\n$/);
   });
 
   test('the disk keeps what was written, over a restart too', async () => {

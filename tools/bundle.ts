@@ -13,10 +13,6 @@ import { writeWhole } from '../src/runtime/whole-file.js';
 /** What a bundle gets for names of Node's modules, instead of these. */
 export type Instead = Readonly<Record<string, unknown>>;
 
-function digestOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
-}
-
 /** The module and all that it imports, as the text of a function of `require` and its file's name. `define`: expressions for names. */
 export async function bundled(entry: string, define: Readonly<Record<string, string>> = {}): Promise<string> {
   const { outputFiles } = await build({
@@ -35,7 +31,7 @@ export async function bundled(entry: string, define: Readonly<Record<string, str
   });
   // Strings and names have escapes already; V8 reads a source whose characters are bytes faster.
   const text = outputFiles[0]!.text.replace(/[\u0080-\uffff]/g, '?');
-  return `${bundles.COMMENT}${digestOf(text)}\n${text}`;
+  return `${bundles.COMMENT}${createHash('sha256').update(text).digest('hex')}\n${text}`;
 }
 
 /** Starts the script. What V8 has compiled of it by then is told by what is returned. */
@@ -54,9 +50,8 @@ export function started(source: string, filename: string, instead: Instead): () 
 
 /** Writes both files. Returns their sizes, for people. */
 export function writeBundle(path: string, source: string, compiled: Buffer): string {
-  const digest = digestOf(source.slice(source.indexOf('\n') + 1));
   // Whoever finds the one finds the other.
-  writeWhole(bundles.cacheOf(path), Buffer.concat([Buffer.from(digest), compiled]));
+  writeWhole(bundles.cacheOf(path), Buffer.concat([Buffer.from(bundles.digestIn(source)), compiled]));
   writeWhole(path, source);
   return `${source.length} bytes, ${compiled.length} compiled`;
 }

@@ -1,6 +1,7 @@
 /**
- * The `lguest` command as it runs when this is loaded: options, terminal, signals and exit status around a `Machine`. Modules that take long to load come
- * when they are needed: help and complaints do without, and the worker of an engine that waits for it loads meanwhile.
+ * The `lguest` command, which runs when this is loaded: options, terminal, signals and exit status around a `Machine`.
+ * Modules that take long to load come when they are needed: help and complaints do without, and the worker of an engine that
+ * waits for it loads meanwhile.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -182,8 +183,8 @@ process.on('uncaughtException', (error) => {
   void reportBug(error).finally(() => process.exit(EXIT_STATUS.bug));
 });
 
-// What ends the process does so by name.
-process.on('beforeExit', () => {
+// What ends the process does so by name: here nothing did.
+process.once('beforeExit', () => {
   void reportBug(new Error('nothing is left to wait for')).finally(() => process.exit(EXIT_STATUS.bug));
 });
 

@@ -393,8 +393,10 @@ export class Machine {
     if (until !== undefined) {
       const milliseconds = (until - this.powered.host.now()) / 1e6;
       await this.sleeper.sleep(milliseconds);
-    } else if (this.inputEnded && this.input.isEmpty) {
-      this.die(this.eip, 'it sleeps with no timer set, there is no more input, and nothing can wake it');
+    } else if (this.inputEnded || this.inputWasFull) {
+      // What waits was offered as it went to sleep.
+      const why = this.input.isEmpty ? 'there is no more input' : 'it does not take its input';
+      this.die(this.eip, `it sleeps with no timer set, ${why}, and nothing can wake it`);
     } else {
       await this.sleeper.sleep(Infinity);
     }

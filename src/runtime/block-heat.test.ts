@@ -41,11 +41,10 @@ test('a block that is looked at early is not warm for that', () => {
   heat.startEarly(RECORD, page);
   expect(heat.left(RECORD)).toBe(500);
   execute(500);
-  expect(heat.isEarly(RECORD)).toBe(true);
   expect(heat.isWarm(page, 0, 1500, never)).toBe(false);
   expect(heat.warmBlocks(page, 1500, unknown)).toEqual([]);
   heat.start(RECORD, page);
-  expect(heat.isEarly(RECORD)).toBe(false);
+  expect(heat.takeEarly(RECORD)).toBeUndefined();
   execute(1500);
   expect(heat.isWarm(page, 0, 1500, never)).toBe(true);
 });
@@ -57,8 +56,8 @@ test('what it had executed before counts on', () => {
   expect(heat.isWarm(page, 0, 1500, never)).toBe(false);
   expect(heat.isWarm(page, 0, 1400, never)).toBe(true);
   execute(500);
-  heat.endEarly(RECORD);
-  expect(heat.isEarly(RECORD)).toBe(false);
+  heat.goOn(RECORD, heat.takeEarly(RECORD)!);
+  expect(heat.takeEarly(RECORD)).toBeUndefined();
   expect(heat.left(RECORD)).toBe(12_000 - 1400 - 500);
 });
 
@@ -69,5 +68,12 @@ test('blocks of pages that change often, and those that do not count, are not lo
   const { heat, page } = blockOf(0);
   heat.never(RECORD);
   heat.startEarly(RECORD, page);
-  expect(heat.isEarly(RECORD)).toBe(false);
+  expect(heat.takeEarly(RECORD)).toBeUndefined();
+});
+
+test('what has become part of a region is warm, whatever it was before', () => {
+  const { heat, page } = blockOf(0);
+  heat.startEarly(RECORD, page);
+  heat.never(RECORD);
+  expect(heat.isWarm(page, 0, 1500, never)).toBe(true);
 });

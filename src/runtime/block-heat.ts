@@ -46,15 +46,19 @@ export class BlockHeat {
     this.early.set(record, left);
   }
 
-  /** The block has come to the end of its counter because it was to be looked at early. */
-  isEarly(record: number): boolean {
-    return this.early.has(record);
+  /**
+   * What the counter of a block had before it was to be looked at early, which is over now; undefined if it has come to its end
+   * by itself.
+   */
+  takeEarly(record: number): number | undefined {
+    const before = this.early.get(record);
+    this.early.delete(record);
+    return before;
   }
 
-  /** It has been looked at, and goes on counting as if it had not. */
-  endEarly(record: number): void {
-    this.memory.i32[(record + RECORD_HEAT) >> 2] = this.early.get(record)! - EARLY;
-    this.early.delete(record);
+  /** A block that was looked at early, see `takeEarly`, goes on counting as if it had not been. */
+  goOn(record: number, before: number): void {
+    this.memory.i32[(record + RECORD_HEAT) >> 2] = before - EARLY;
   }
 
   /** There are no blocks any more. */
@@ -94,10 +98,10 @@ export class BlockHeat {
   }
 
   private hasExecuted(record: number, page: CodePageView, instructions: number): boolean {
-    const left = this.early.get(record) ?? this.left(record);
+    const left = this.left(record);
     const heat = this.of(page);
     // Region records have a counter far above, which stays.
-    return left > heat || left <= heat - instructions;
+    return left > heat || (this.early.get(record) ?? left) <= heat - instructions;
   }
 
   /**

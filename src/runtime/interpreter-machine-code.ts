@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import type { DataTlb } from '../backend-wasm/data-tlb.js';
-import { writeWhole } from './whole-file.js';
+import { UNFINISHED, writeWhole } from './whole-file.js';
 
 const DIGEST_BYTES = 32;
 
@@ -13,7 +13,7 @@ export function machineCodeFile({ ramEnd }: DataTlb): string {
 
 /** Whether a file has such a name, or is one that was not finished. */
 export function isMachineCodeFile(name: string): boolean {
-  return /^interpreter-\d+[.]v8([.]new)?$/.test(name);
+  return new RegExp(`^interpreter-\\d+[.]v8(${UNFINISHED})?$`).test(name);
 }
 
 /** What machine code belongs to, and it: V8 would run anything. */

@@ -59,7 +59,7 @@ export class KeptTranslations {
 
   /**
    * Lets the blocks where regions may be entered be looked at soon: some of those that there are at each call until all are
-   * done, and all that are decoded from the first call on. Then nothing is news any more.
+   * done, and all that are decoded from the first call on.
    */
   hasten(code: CodeCache, bytesOf: (page: CodePageView) => Uint8Array): void {
     const visit: BlockVisitor = (page, offset, record) => {

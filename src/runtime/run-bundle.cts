@@ -15,11 +15,16 @@ function cacheOf(bundle: string): string {
   return `${bundle}.cache`;
 }
 
+/** The digest that a bundle's text begins with. */
+function digestIn(source: string): string {
+  return source.slice(COMMENT.length, COMMENT.length + DIGEST_DIGITS);
+}
+
 /** What V8 has compiled of the script, if there is something. */
 function compiledOf(filename: string, source: string): Buffer | undefined {
   if (!fs.existsSync(cacheOf(filename))) return undefined;
   const cache = fs.readFileSync(cacheOf(filename));
-  const isOf = cache.toString('latin1', 0, DIGEST_DIGITS) === source.substr(COMMENT.length, DIGEST_DIGITS);
+  const isOf = cache.toString('latin1', 0, DIGEST_DIGITS) === digestIn(source);
   return isOf ? cache.subarray(DIGEST_DIGITS) : undefined;
 }
 
@@ -35,4 +40,4 @@ function runBundle(filename: string): void {
   run(require, filename);
 }
 
-export = { COMMENT, cacheOf, runBundle, scriptOf };
+export = { COMMENT, cacheOf, digestIn, runBundle, scriptOf };

@@ -148,13 +148,13 @@ export class TierUp {
     const page = this.pageAt(linear);
     if (page === undefined) return this.refusals.note('page is not mapped for execution');
     const { heat } = this.code;
-    const isEarly = heat.isEarly(record);
-    const chosen = this.choose(record, linear, page, now, isEarly);
+    const before = heat.takeEarly(record);
+    const chosen = this.choose({ record, linear, page }, now, before !== undefined);
     // What is not asked for now goes on being counted.
-    if (chosen?.record !== record && !isEarly) heat.start(record, page);
-    else if (chosen?.record !== record) {
-      heat.endEarly(record);
-      if (this.background.full) heat.startEarly(record, page);
+    if (chosen?.record !== record) {
+      if (before === undefined) heat.start(record, page);
+      else heat.goOn(record, before);
+      if (before !== undefined && this.background.full) heat.startEarly(record, page);
     }
     if (chosen) this.ask(chosen, now);
   }
@@ -216,20 +216,13 @@ export class TierUp {
   }
 
   /** What is to be translated now that a block took another step: nothing, that block, or one that has waited. */
-  private choose(
-    record: number,
-    linear: number,
-    page: CodePageView,
-    now: number,
-    isEarly: boolean,
-  ): ChosenBlock | undefined {
+  private choose(block: CodeBlock, now: number, isEarly: boolean): ChosenBlock | undefined {
+    const { record, page } = block;
     const { background, heating } = this;
     const step = this.code.heat.of(page);
     if (this.tiers === 'interp') return undefined;
     if (this.tiers === 'auto' && (background.full || this.underTranslation.has(record))) return undefined;
-    if (heating === undefined)
-      return { record, linear, page, heat: 'hot', executed: step - this.code.heat.left(record) };
-    const block = { record, linear, page };
+    if (heating === undefined) return { ...block, heat: 'hot', executed: step - this.code.heat.left(record) };
     // An early look is no step.
     const heat = isEarly ? 'cold' : heating.note(record, now, step);
     const known = now < this.firstRequest ? undefined : this.knownAt(block);

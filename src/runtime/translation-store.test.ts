@@ -175,7 +175,7 @@ test('a directory keeps the files that were written last, and what else is in it
     utimesSync(join(directory, name), 1000 + i, 1000 + i);
   });
   writeFileSync(join(directory, 'notes'), '');
-  const unfinished = ['.0a', '.0b'].map((end) => names[0]! + end);
+  const unfinished = ['a', 'b'].map((digit) => `${names[0]!}.${digit.repeat(16)}`);
   for (const name of unfinished) writeFileSync(join(directory, name), '');
   utimesSync(join(directory, unfinished[0]!), 1000, 1000);
   writeStore(join(directory, names[0]!), VERSION, []);

@@ -3,7 +3,7 @@
  * memory can use it. What the file says is believed, so it counts only if it is the user's own, whole, and of the same
  * build under the same V8; in any other case it is as if there were none.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import {
   closeSync,
   constants,
@@ -13,15 +13,14 @@ import {
   openSync,
   readdirSync,
   readFileSync,
-  renameSync,
   rmSync,
   statSync,
-  writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { deserialize, serialize } from 'node:v8';
 import type { RegionOutline } from '../frontend-x86/discover.js';
 import type { Translation } from './translator.js';
+import { UNFINISHED, writeWhole } from './whole-file.js';
 
 /** Bounds, of a file and of a directory of such files. */
 export const STORE_LIMITS = {
@@ -67,7 +66,7 @@ export interface ReadStore {
 const PREFIX = 'translations-';
 const NAME = new RegExp(`^${PREFIX}[0-9a-f]+$`);
 /** What is being written. */
-const UNFINISHED = new RegExp(`^${PREFIX}[0-9a-f]+[.][0-9a-f]+$`);
+const UNFINISHED_NAME = new RegExp(`^${PREFIX}[0-9a-f]+${UNFINISHED}$`);
 const DIGEST_BYTES = 32;
 /** Others may not write it. */
 const FOREIGN_WRITE = 0o022;
@@ -165,14 +164,7 @@ export function writeStore(path: string, version: string, regions: readonly Stor
   const directory = dirname(path);
   makeDirectory(directory);
   const body = serialize({ version, regions } satisfies Contents);
-  const unfinished = `${path}.${randomBytes(8).toString('hex')}`;
-  try {
-    writeFileSync(unfinished, Buffer.concat([digest(body), body]), { mode: 0o600, flag: 'wx' });
-    renameSync(unfinished, path);
-  } catch (error) {
-    rmSync(unfinished, { force: true });
-    throw error;
-  }
+  writeWhole(path, Buffer.concat([digest(body), body]), 0o600);
   prune(directory, basename(path));
 }
 
@@ -186,7 +178,7 @@ function prune(directory: string, newest: string): void {
         const stat = statSync(path, { throwIfNoEntry: false });
         return { path, bytes: stat?.size ?? 0, modified: stat?.mtimeMs ?? 0 };
       });
-  for (const { path, modified } of named(UNFINISHED))
+  for (const { path, modified } of named(UNFINISHED_NAME))
     if (Date.now() - modified > STORE_LIMITS.unfinishedMilliseconds) rmSync(path, { force: true });
   let bytes = statSync(join(directory, newest)).size;
   let files = 1;
