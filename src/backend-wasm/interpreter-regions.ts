@@ -19,7 +19,8 @@ import { countExit } from './region-flow.js';
 
 /**
  * The handler's code. It goes to `called` with what the last region returned in REC, as after a rare handler; to `next`
- * with the instructions of a block that the rest of the budget cannot pay as a region; or to `resolve`.
+ * with the instructions of a block that the rest of the budget cannot pay as a region; to `resolve`; or to `serve` with
+ * what only the owner can do.
  */
 export function regionHandler({ e, get, slot, setSlot, refund, executionEntry, aside }: RunCode): Expr[] {
   // What a region returns is what functions of rare handlers return.
@@ -44,6 +45,30 @@ export function regionHandler({ e, get, slot, setSlot, refund, executionEntry, a
     const sum = e.pure('i64.add', [e.load(64, e.i32(0), L.REGION_INSTRUCTIONS), executed]);
     return e.store(64, e.i32(0), sum, L.REGION_INSTRUCTIONS);
   };
+  /** What a call may have changed, and where it goes on. */
+  const adopt = (): Expr[] => [
+    e.setLocal(FUEL, slot(L.FUEL)),
+    e.setLocal(TLB, slot(L.TLB_BASE)),
+    e.setLocal(EIP, slot(S.EIP)),
+  ];
+  /** It goes on at EIP, often in another region: from there in REC, after `before`; else to `called`. */
+  const goOn = (before: readonly Expr[]): Expr[] => [
+    ...recordAt('called'),
+    e.if(
+      get(REC),
+      e.if(
+        isRegion(),
+        e.block(null, [
+          e.setLocal(BASE, e.and(get(EIP), e.i32(-4096))),
+          setSlot(L.PAGE_BASE, get(BASE)),
+          ...before,
+          e.br('chain'),
+        ]),
+      ),
+    ),
+    e.setLocal(REC, e.i32(RETURNS.lookup)),
+    e.br('called'),
+  ];
   // Runs the region of REC, and those that it goes on in; then, or if it cannot be paid, to `called` or `short`.
   const chain: Expr[] = [
     e.setLocal(FROM, entryNumber()),
@@ -64,6 +89,19 @@ export function regionHandler({ e, get, slot, setSlot, refund, executionEntry, a
       ),
     ),
     countInstructions(),
+    // Behind a trap that enters the guest's handler at once, or a hypercall that is performed, there is a region, most often.
+    e.if(
+      e.eq(get(REC), e.i32(RETURNS.left)),
+      e.block(null, [
+        e.if(
+          e.pure('i32.eqz', [e.call(L.DIRECT_TRAP, [], 'i32')]),
+          e.br('serve', e.pure('i32.eqz', [e.call(L.DIRECT_HYPERCALL, [], 'i32')])),
+        ),
+        e.setLocal(REC, e.i32(RETURNS.lookup)),
+        ...adopt(),
+        ...goOn([]),
+      ]),
+    ),
     e.br('called', e.and(e.ne(get(REC), e.i32(RETURNS.lookup)), e.ne(get(REC), e.i32(RETURNS.missed)))),
     e.if(
       get(REC),
@@ -75,31 +113,16 @@ export function regionHandler({ e, get, slot, setSlot, refund, executionEntry, a
         ),
       ]),
     ),
-    e.setLocal(FUEL, slot(L.FUEL)),
-    e.setLocal(TLB, slot(L.TLB_BASE)),
-    e.setLocal(EIP, slot(S.EIP)),
+    ...adopt(),
     e.br('plain', get(REC)),
-    // It goes on at EIP: often in another region.
-    ...recordAt('called'),
-    e.if(
-      get(REC),
+    ...goOn([
+      e.setLocal(ENTRY, e.add(slot(L.TRANSITIONS), e.i32(1))),
+      setSlot(L.TRANSITIONS, get(ENTRY)),
       e.if(
-        isRegion(),
-        e.block(null, [
-          e.setLocal(BASE, e.and(get(EIP), e.i32(-4096))),
-          setSlot(L.PAGE_BASE, get(BASE)),
-          e.setLocal(ENTRY, e.add(slot(L.TRANSITIONS), e.i32(1))),
-          setSlot(L.TRANSITIONS, get(ENTRY)),
-          e.if(
-            e.pure('i32.eqz', [e.and(get(ENTRY), e.i32(L.TRANSITION_SAMPLE - 1))]),
-            e.call('transition', [get(FROM), entryNumber()], 'void'),
-          ),
-          e.br('chain'),
-        ]),
+        e.pure('i32.eqz', [e.and(get(ENTRY), e.i32(L.TRANSITION_SAMPLE - 1))]),
+        e.call('transition', [get(FROM), entryNumber()], 'void'),
       ),
-    ),
-    e.setLocal(REC, e.i32(RETURNS.lookup)),
-    e.br('called'),
+    ]),
   ];
   // Too little fuel for the region: its block as instructions, if that has been made. The record that the code map
   // names knows where; the one that was patched does not.

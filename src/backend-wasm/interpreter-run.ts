@@ -19,7 +19,17 @@ import {
 } from './interpreter-locals.js';
 import { callRare } from './interpreter-rare-handlers.js';
 import { regionHandler } from './interpreter-regions.js';
-import { exit, fill, left, lookup, refresh, resolve, transfer } from './interpreter-transfers.js';
+import {
+  exit,
+  fill,
+  left,
+  lookup,
+  refresh,
+  resolve,
+  serve,
+  start,
+  transfer,
+} from './interpreter-transfers.js';
 import * as L from './memory-layout.js';
 import { CROSS_BYTES, HANDLER, RECORD_CROSS_MAP, RECORD_HANDLER, RETURNS } from './record.js';
 
@@ -116,20 +126,26 @@ export function addRun(e: Emitter, rareFunctions: number, lowerHot: (locals: Loc
     e.loop(
       'next',
       e.block(null, [
-        e.block('left', [
-          e.block('exit', [
-            e.block('resolve', [
-              e.block('fill', [
-                e.block('lookup', [e.block('transfer', handlers), ...transfer(code)]),
-                ...lookup(code),
+        e.block('start', [
+          e.block('serve', [
+            e.block('left', [
+              e.block('exit', [
+                e.block('resolve', [
+                  e.block('fill', [
+                    e.block('lookup', [e.block('transfer', handlers), ...transfer(code)]),
+                    ...lookup(code),
+                  ]),
+                  ...fill(code),
+                ]),
+                ...resolve(code),
               ]),
-              ...fill(code),
+              ...exit(code),
             ]),
-            ...resolve(code),
+            ...left(code),
           ]),
-          ...exit(code),
+          ...serve(code),
         ]),
-        ...left(code),
+        ...start(code),
       ]),
     ),
     e.unreachable(),

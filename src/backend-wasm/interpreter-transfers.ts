@@ -136,19 +136,25 @@ export function exit({ get, setSlot, refund, recordEip }: RunCode): Expr[] {
 }
 
 /**
- * EIP and FUEL are right, EXIT_* tell why: the guest's own handler may be entered at once, a hypercall be performed, or
- * the owner may serve it; if none of these, `run` returns.
+ * EIP and FUEL are right, EXIT_* tell why: the guest's own handler may be entered at once, or a hypercall be performed; then
+ * to `start`. Else on to `serve`, which stands behind it: each is asked once, for a hypercall may empty a part of the ring.
  */
-export function left(code: RunCode): Expr[] {
+export function left({ e }: RunCode): Expr[] {
+  return [
+    e.br('start', e.call(L.DIRECT_TRAP, [], 'i32')),
+    e.br('start', e.call(L.DIRECT_HYPERCALL, [], 'i32')),
+  ];
+}
+
+/** The owner may serve it; if not, `run` returns. Else on to `start`, which stands behind it. */
+export function serve({ e, slot }: RunCode): Expr[] {
+  return [e.br('start', e.call('serve', [], 'i32')), e.return(slot(S.EXIT_REASON))];
+}
+
+/** Starts over at the EIP in its slot. */
+export function start(code: RunCode): Expr[] {
   const { e, slot, setSlot } = code;
   return [
-    e.if(
-      e.pure('i32.eqz', [e.call(L.DIRECT_TRAP, [], 'i32')]),
-      e.if(
-        e.pure('i32.eqz', [e.call(L.DIRECT_HYPERCALL, [], 'i32')]),
-        e.if(e.pure('i32.eqz', [e.call('serve', [], 'i32')]), e.return(slot(S.EXIT_REASON))),
-      ),
-    ),
     setSlot(L.PAGE_BASE, e.and(slot(S.EIP), e.i32(-4096))),
     ...startAt(code, e.and(slot(S.EIP), e.i32(4095))),
   ];
