@@ -10,7 +10,7 @@ const never = (): boolean => false;
 const unknown = (): undefined => undefined;
 
 /** A page with a block at its first byte, whose code changed so often. */
-function blockOf(drops: number): {
+function blockOf(unrest: number): {
   heat: BlockHeat;
   page: CodePageView;
   execute: (instructions: number) => void;
@@ -18,7 +18,7 @@ function blockOf(drops: number): {
   const memory = new MachineMemory(0x100000, 0);
   const heat = new BlockHeat(memory);
   heat.threshold = 12_000;
-  const page = { pfn: 0, map: L.CODE_MAPS, drops, onDrop: new Set() } as unknown as CodePageView;
+  const page = { pfn: 0, map: L.CODE_MAPS, unrest, onDrop: new Set() } as unknown as CodePageView;
   memory.i32[page.map >> 2] = RECORD;
   heat.start(RECORD, page);
   const execute = (instructions: number): void => {

@@ -14,7 +14,7 @@ const NEVER_HOT = 0x7fffffff;
 const EARLY = 500;
 /** After this many drops of a page's code each further one doubles the heat that its blocks need, up to 2^MAX_PATIENCE. */
 const FREE_DROPS = 4;
-const MAX_PATIENCE = 20;
+const MAX_PATIENCE = 17;
 
 export class BlockHeat {
   /** A block becomes hot when the interpreter has executed so many of its instructions: 1 .. 2^31 - 1. */
@@ -72,14 +72,24 @@ export class BlockHeat {
   }
 
   /** How many of its instructions a block of the page has to execute to be hot. */
-  of({ drops }: Pick<CodePageView, 'drops'>): number {
-    const patience = Math.max(0, drops - FREE_DROPS);
+  of({ unrest }: Pick<CodePageView, 'unrest'>): number {
+    const patience = Math.max(0, unrest - FREE_DROPS);
     return Math.min(this.threshold * 2 ** Math.min(patience, MAX_PATIENCE), NEVER_HOT);
   }
 
   /** Its code changes so often that other pages' regions do better without it. */
-  isRestless({ drops }: CodePageView): boolean {
-    return drops > FREE_DROPS;
+  isRestless({ unrest }: CodePageView): boolean {
+    return unrest > FREE_DROPS;
+  }
+
+  /** From the next drop on the page's code changes often again. Its blocks count as they did: see `restart`. */
+  forgive(page: CodePageView): void {
+    page.unrest = FREE_DROPS;
+  }
+
+  /** A block of a page that was forgiven, and needed so much until then, counts from the start, if it counts at all. */
+  restart(record: number, page: CodePageView, needed: number): void {
+    if (this.left(record) <= needed) this.start(record, page);
   }
 
   /**

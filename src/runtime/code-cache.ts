@@ -94,6 +94,7 @@ export class CodeCache {
       dependents: new Set(),
       regions: new Map(),
       drops: 0,
+      unrest: 0,
       onDrop: new Set(),
     };
     this.pageByMap[(this.nextMap - L.CODE_MAPS) / L.CODE_MAP_BYTES] = page;
@@ -358,6 +359,7 @@ export class CodeCache {
 
   private retirePage(page: CodePage): void {
     page.drops++;
+    page.unrest++;
     this.retiring = page;
     // Regions go first: they put back the handlers that tell the records' sizes.
     const listeners = [...page.onDrop];

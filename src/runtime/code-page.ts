@@ -11,8 +11,10 @@ export interface CodePage {
   dependents: Set<number>;
   /** Blocks that are entered as regions, by offset. */
   readonly regions: Map<number, RegionPatch>;
-  /** How often its code was dropped: code that changes often is not worth translating often. */
+  /** How often its code was dropped. */
   drops: number;
+  /** Drops that count: code that changes often is not worth translating often. See `restless-pages.ts`. */
+  unrest: number;
   /** Called when the page's code is dropped. */
   readonly onDrop: Set<() => void>;
 }
@@ -29,7 +31,7 @@ export interface RegionPatch {
 }
 
 /** A page as those see it that translate its code. */
-export type CodePageView = Pick<CodePage, 'pfn' | 'map' | 'onDrop' | 'drops'>;
+export type CodePageView = Pick<CodePage, 'pfn' | 'map' | 'onDrop' | 'unrest'>;
 
 /** A page's decoded blocks, those that are entered as regions left out. */
 export interface PageDescription {

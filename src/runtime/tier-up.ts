@@ -23,6 +23,7 @@ import { hasChanged, type RegionCache, requestFor } from './region-cache.js';
 import { lastAskedFor } from './region-merging.js';
 import { outlineRegion } from './region-outline.js';
 import { RegionRemaking } from './region-remaking.js';
+import { RestlessPages } from './restless-pages.js';
 import { beginOfTranslation, HEAT, keepsTranslations, type TierOptions, type Tiers } from './tiers.js';
 import { errorFacts, regionName, TranslatorBug } from './translator-bug.js';
 import type { RegionOrigin, Translation } from './translator.js';
@@ -84,6 +85,7 @@ export class TierUp {
   readonly remaking: RegionRemaking;
   private readonly kept: KeptTranslations | undefined;
   private readonly waiting = new WaitingBlocks();
+  private readonly restless: RestlessPages;
   /** First records of the blocks that are being translated, and in how many regions each. */
   private underTranslation = new Map<number, number>();
 
@@ -95,6 +97,7 @@ export class TierUp {
     ({ memory: this.memory, mmu: this.mmu, code: this.code, regions: this.regions } = engine);
     this.heat = options.heat ?? HEAT[tiers];
     this.code.heat.threshold = this.heat;
+    this.restless = new RestlessPages(this.code);
     // Where runs have to be the same again nobody's time counts.
     const begin = beginOfTranslation(options.bootInstructions);
     this.firstRequest = options.punctual || tiers !== 'auto' ? 0 : begin.firstRequest;
@@ -127,6 +130,7 @@ export class TierUp {
       this.kept?.open();
     }
     this.background.poll();
+    if (this.heating) this.restless.poll(this.engine.instructions);
     if (this.kept?.hasBlocksToVisit && this.engine.instructions >= this.firstRequest)
       this.kept.hasten(this.code, (page) => this.bytesOf(page));
   }
