@@ -61,7 +61,7 @@ const selfTest = linuxGuest('initrd-selftest.gz');
 
 const PARTS: Record<string, { title: string; make(): Promise<string> | string }> = {
   programs: {
-    title: `CPU-bound programs, ${millions(programsPercent)}, beside gcc -m32 -O2`,
+    title: `CPU-bound programs, ${millions(programsPercent)}, beside native code`,
     make: () => benchPrograms(engines, programsPercent),
   },
   linux: {

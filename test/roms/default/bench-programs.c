@@ -5,28 +5,47 @@
  *   gcc -m32 -O2 -nostdlib -static -fno-pie -no-pie -fno-stack-protector -ffreestanding -DNATIVE bench-programs.c -o bench
  *   ./bench [name|all] [percent]
  *
+ * Where no 32-bit programs run, the native one can do without -m32.
+ *
  * Each line: bench <name> iterations <n> check <hex> us <microseconds> ticks <TSC, in thousands>.
  */
 typedef unsigned char u8;
 typedef unsigned int u32;
 typedef unsigned long long u64;
 
-static u32 system_call(u32 number, u32 a, u32 b, u32 c) {
+/* As wide as an address. */
+typedef unsigned long word;
+
+#ifdef __x86_64__
+static word system_call(word number, word a, word b, word c) {
+  asm volatile("syscall" : "+a"(number) : "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
+  return number;
+}
+enum { SYS_EXIT = 60, SYS_WRITE = 1, SYS_CLOCK_GETTIME = 228, CLOCK_MONOTONIC = 1 };
+#else
+static word system_call(word number, word a, word b, word c) {
   asm volatile("int $0x80" : "+a"(number) : "b"(a), "c"(b), "d"(c) : "memory");
   return number;
 }
 enum { SYS_EXIT = 1, SYS_WRITE = 4, SYS_CLOCK_GETTIME = 265, CLOCK_MONOTONIC = 1 };
+#endif
 
 static u32 microseconds(void) {
-  u32 time[2];
-  system_call(SYS_CLOCK_GETTIME, CLOCK_MONOTONIC, (u32)time, 0);
-  return time[0] * 1000000 + time[1] / 1000;
+  word time[2];
+  system_call(SYS_CLOCK_GETTIME, CLOCK_MONOTONIC, (word)time, 0);
+  return (u32)time[0] * 1000000 + (u32)time[1] / 1000;
 }
 
 static u64 ticks(void) {
+#ifdef __x86_64__
+  word low, high;
+  asm volatile("rdtsc" : "=a"(low), "=d"(high));
+  return high << 32 | low;
+#else
   u64 t;
   asm volatile("rdtsc" : "=A"(t));
   return t;
+#endif
 }
 
 /* Work space of all programs; each fills what it uses. */
@@ -247,7 +266,7 @@ static u32 run_benchmarks(const char *name, u32 percent) {
     p = put_number(put_text(p, " us "), us, 10);
     p = put_number(put_text(p, " ticks "), kiloticks, 10);
     p = put_text(p, "k\n");
-    system_call(SYS_WRITE, 1, (u32)line, (u32)(p - line));
+    system_call(SYS_WRITE, 1, (word)line, (word)(p - line));
     ran++;
   }
   return ran;
@@ -260,16 +279,20 @@ void bench_user_main(const char *name, const char *percent) {
   u32 ran = run_benchmarks(name, value ? value : 100);
   if (!ran) {
     static const char message[] = "no such benchmark: sieve crc qsort fib interp mix copy all\n";
-    system_call(SYS_WRITE, 1, (u32)message, sizeof message - 1);
+    system_call(SYS_WRITE, 1, (word)message, sizeof message - 1);
   }
   system_call(SYS_EXIT, ran ? 0 : 1, 0, 0);
 }
 
 #ifdef NATIVE
 /* The stack at entry: argc, argv[0], ... */
+#ifdef __x86_64__
+asm(".globl _start\n_start: mov %rsp, %rdi\n call native_start\n");
+#else
 asm(".globl _start\n_start: mov %esp, %eax\n push %eax\n call native_start\n");
-void native_start(u32 *stack) {
-  u32 count = stack[0];
+#endif
+void native_start(word *stack) {
+  word count = stack[0];
   char **arguments = (char **)(stack + 1);
   bench_user_main(count > 1 ? arguments[1] : "all", count > 2 ? arguments[2] : "100");
 }
