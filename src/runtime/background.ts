@@ -27,6 +27,9 @@ const MAX_WAIT_MS = 60_000;
 /** Waits in vain, one after the other, before it is given up: one may have been over while the process was stopped. */
 const MOST_WAITS = 2;
 
+/** Told of an opened store. */
+export type StoreOpened = (store: OpenedStore | undefined, isLast: boolean) => void;
+
 /** Who translates for an engine. */
 export interface TranslationService {
   /** There is enough under way. */
@@ -37,8 +40,11 @@ export interface TranslationService {
   prepare(): void;
   /** Asks for a translation; `done` is called by a later `poll` or `finish`. */
   request(request: TranslationRequest, done: (reply: WorkerReply) => void): void;
-  /** Opens a store of translations, for who can; if there can be one `done` is called by later `poll`s, each time with a part of it. */
-  openStore?(path: string, dataTlb: DataTlb, done: (store: OpenedStore, isLast: boolean) => void): void;
+  /**
+   * Opens a store of translations, for who can; `done` is called by later `poll`s, each time with a part of it, or once with
+   * undefined if there can be none.
+   */
+  openStore?(path: string, dataTlb: DataTlb, done: StoreOpened): void;
   /**
    * Hands out what is finished; what went wrong with a request is told to whoever made it. Throws what went wrong with
    * the service as a whole.
@@ -52,12 +58,14 @@ export class BackgroundTranslator implements TranslationService {
   private ownsProcess = false;
   private port: MessagePort | undefined;
   private readonly waiting = new Map<number, (reply: WorkerReply) => void>();
-  private readonly opening = new Map<number, (store: OpenedStore, isLast: boolean) => void>();
+  private readonly opening = new Map<number, StoreOpened>();
   private nextId = 0;
   /** The worker's answers so far, and whether it has ended. */
   private readonly answered = new Int32Array(new SharedArrayBuffer(8));
   /** Answers, and perhaps its end, that `poll` has seen. */
   private taken = 0;
+  /** It has translated something. */
+  private hasTranslated = false;
   private failure: Error | undefined;
 
   /**
@@ -76,7 +84,7 @@ export class BackgroundTranslator implements TranslationService {
 
   get idle(): boolean {
     // The newest is served first: until the worker has loaded, what is only warm would go before the hot loop that waits.
-    return this.waiting.size < (this.taken === 0 ? 1 : BUSY);
+    return this.waiting.size < (this.hasTranslated ? BUSY : 1);
   }
 
   /** Starts the worker, so that Binaryen is loaded by the time something is hot. */
@@ -92,7 +100,7 @@ export class BackgroundTranslator implements TranslationService {
     this.port!.postMessage(message);
   }
 
-  openStore(path: string, dataTlb: DataTlb, done: (store: OpenedStore, isLast: boolean) => void): void {
+  openStore(path: string, dataTlb: DataTlb, done: StoreOpened): void {
     this.prepare();
     const id = this.nextId++;
     this.opening.set(id, done);
@@ -140,11 +148,12 @@ export class BackgroundTranslator implements TranslationService {
     if ('opened' in reply) {
       const done = this.opening.get(reply.id);
       if (reply.isLast) this.opening.delete(reply.id);
-      if (reply.opened) done?.(reply.opened, reply.isLast);
+      done?.(reply.opened, reply.isLast);
       return;
     }
     const done = this.waiting.get(reply.id);
     this.waiting.delete(reply.id);
+    if (!reply.reused) this.hasTranslated = true;
     done?.(reply);
   }
 

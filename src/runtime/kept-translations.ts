@@ -27,6 +27,8 @@ export class KeptTranslations {
   private version: string | undefined;
   private problem: string | undefined;
   private isOpen = false;
+  /** Nobody knows yet what earlier runs had, but soon. */
+  isOpening = false;
   /** All regions are known, and `hasten` has something to do. */
   hasBlocksToVisit = false;
   /** Pages that it has not visited. */
@@ -48,7 +50,11 @@ export class KeptTranslations {
   open(): void {
     if (this.isOpen) return;
     this.isOpen = true;
-    this.background.openStore?.(this.path, this.dataTlb, ({ version, regions, problem }, isLast) => {
+    this.isOpening = this.background.openStore !== undefined;
+    this.background.openStore?.(this.path, this.dataTlb, (store, isLast) => {
+      if (isLast) this.isOpening = false;
+      if (store === undefined) return;
+      const { version, regions, problem } = store;
       this.version = version;
       this.problem = problem;
       this.regions ??= new StoredRegions();

@@ -74,6 +74,11 @@ export class OpenStores {
     return outlines;
   }
 
+  /** Whether there is a translation with a number: see `get`. */
+  has(number: number): boolean {
+    return [...this.stores.values()].some((store) => store.has(number));
+  }
+
   /** The translation with a number, compiled; undefined if its store was read again since, or is not open any more. */
   get(number: number): KeptMade | undefined {
     for (const store of this.stores.values()) {

@@ -237,7 +237,8 @@ export class TierUp {
       return undefined;
     }
     this.waiting.add(block);
-    if (now < this.firstRequest || (heat === 'warm' && !background.idle)) return undefined;
+    if (now < this.firstRequest || this.kept?.isOpening || (heat === 'warm' && !background.idle))
+      return undefined;
     const chosen = heat === 'hot' ? block : this.hottestWaiting(heating, now);
     if (chosen === undefined) return undefined;
     // It may have begun to wait before it was known.

@@ -66,7 +66,8 @@ process.on('exit', () => {
 });
 lowerOwnPriority();
 heedCompilationHints();
-let translator: Pick<typeof Translator, 'translate' | 'causeOfNothing'>;
+/** Undefined until it is loaded: stored translations do without it. */
+let translator: Pick<typeof Translator, 'translate' | 'causeOfNothing'> | undefined;
 const known = new TranslationReuse();
 const stores = new OpenStores();
 const REGIONS_PER_REPLY = 64;
@@ -81,10 +82,10 @@ function answer({ id, request }: WorkerRequest): WorkerReply {
     const stored = request.stored === undefined ? undefined : stores.get(request.stored);
     if (stored) return { id, ...stored, spent: spent(), reused: true };
     const { made, reused } = known.of(request, () => {
-      const translation = translator.translate(request);
+      const translation = translator!.translate(request);
       return translation && { translation, module: new WebAssembly.Module(translation.wasm as BufferSource) };
     });
-    const nothing = made ? undefined : translator.causeOfNothing(request);
+    const nothing = made ? undefined : translator!.causeOfNothing(request);
     return { id, translation: made?.translation, nothing, module: made?.module, spent: spent(), reused };
   } catch (error) {
     return { id, translation: undefined, module: undefined, spent: spent(), error: errorFacts(error) };
@@ -116,22 +117,37 @@ function receive(message: WorkerRequest | StoreRequest): void {
   else open(message);
 }
 
-/** Answers all requests, and those that come meanwhile. */
+function receiveAll(): void {
+  for (let more = receiveMessageOnPort(port); more; more = receiveMessageOnPort(port))
+    receive(more.message as WorkerRequest | StoreRequest);
+}
+
+function isStored({ request }: WorkerRequest): boolean {
+  return request.stored !== undefined && stores.has(request.stored);
+}
+
+/** Answers all requests that can be answered, and those that come meanwhile. */
 function serve(): void {
+  const untranslated: WorkerRequest[] = [];
   for (;;) {
     // What became hot last is what runs now: the newest request is the first to be served.
-    for (let more = receiveMessageOnPort(port); more; more = receiveMessageOnPort(port))
-      receive(more.message as WorkerRequest | StoreRequest);
+    receiveAll();
     const next = pending.pop();
     if (next === undefined) break;
-    tell(answer(next));
+    if (translator || isStored(next)) tell(answer(next));
+    else untranslated.unshift(next);
   }
-  if (!isCompiling) compileAhead();
+  pending.push(...untranslated);
+  if (pending.length > 0) void load();
+  else if (!isCompiling) compileAhead();
 }
 
 let isCompiling = false;
 
-/** Compiles what is stored, a module at a time, as long as nobody asks for anything. */
+/**
+ * While nobody asks for anything: compiles what is stored, a module at a time, and when all is loads the translator. So
+ * what an earlier launch had is there before anything new can be.
+ */
 function compileAhead(): void {
   try {
     isCompiling = stores.compileNext();
@@ -140,22 +156,27 @@ function compileAhead(): void {
     isCompiling = true;
   }
   if (isCompiling) setImmediate(compileAhead);
+  else void load();
 }
 
 /** While nobody waits V8 gets to know the translator. */
-function warmUp(): void {
+function warmUp(translate: typeof Translator.translate): void {
   for (let round = 0; round < WARM_UP_ROUNDS && pending.length === 0; round++) {
-    translator.translate(WARM_UP);
-    const early = receiveMessageOnPort(port);
-    if (early) receive(early.message as WorkerRequest | StoreRequest);
+    translate(WARM_UP);
+    receiveAll();
   }
 }
 
-/** Loads the translator, and answers from then on. No `await` outside: as built the worker is a script. */
-async function start(): Promise<void> {
+let isLoading = false;
+
+/** Loads the translator, unless that was begun, and answers what waits for it. */
+async function load(): Promise<void> {
+  if (isLoading) return;
+  isLoading = true;
   try {
-    translator = await loadLightly(() => import('./translator.js'));
-    warmUp();
+    const loaded = await loadLightly(() => import('./translator.js'));
+    warmUp(loaded.translate);
+    translator = loaded;
   } catch (error) {
     // Nobody is told of errors but who asks: whatever is asked for has this one.
     const fail = (): never => {
@@ -163,11 +184,11 @@ async function start(): Promise<void> {
     };
     translator = { translate: fail, causeOfNothing: fail };
   }
-  port.on('message', (message: WorkerRequest | StoreRequest) => {
-    receive(message);
-    serve();
-  });
   serve();
 }
 
-void start();
+port.on('message', (message: WorkerRequest | StoreRequest) => {
+  receive(message);
+  serve();
+});
+serve();

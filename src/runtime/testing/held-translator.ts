@@ -1,7 +1,6 @@
 /** A translator whose translations arrive when the test says so; the real worker makes them. */
 import type { DataTlb } from '../../backend-wasm/data-tlb.js';
-import { BackgroundTranslator, type TranslationService } from '../background.js';
-import type { OpenedStore } from '../open-stores.js';
+import { BackgroundTranslator, type StoreOpened, type TranslationService } from '../background.js';
 import type { WorkerReply } from '../translation-worker.js';
 import type { TranslationRequest } from '../translator.js';
 
@@ -28,7 +27,7 @@ export class HeldTranslator implements TranslationService {
     this.held.push(held);
     WORKER.request(request, (reply) => (held.reply = reply));
   }
-  openStore(path: string, dataTlb: DataTlb, done: (store: OpenedStore, isLast: boolean) => void): void {
+  openStore(path: string, dataTlb: DataTlb, done: StoreOpened): void {
     WORKER.openStore(path, dataTlb, done);
   }
   /** Engines get nothing by asking but stores. */
