@@ -29,7 +29,9 @@ async function compiled(source: string): Promise<Buffer> {
   let compiledSoFar: (() => Buffer) | undefined;
   const reply = await new Promise<WorkerReply>((resolve) => {
     const port = {
-      on: (_: 'message', serve: (request: WorkerRequest) => void) => serve({ id: 0, request: WARM_UP }),
+      // When it has loaded, and warmed up.
+      on: (_: 'message', serve: (request: WorkerRequest) => void) =>
+        setImmediate(() => serve({ id: 0, request: WARM_UP })),
       postMessage: resolve,
     };
     const workerData = { port, answered: new Int32Array(2) } as unknown as WorkerSetup;

@@ -51,8 +51,9 @@ export function regionHandler({ e, get, slot, setSlot, refund, executionEntry, a
     e.setLocal(TLB, slot(L.TLB_BASE)),
     e.setLocal(EIP, slot(S.EIP)),
   ];
-  /** It goes on at EIP, often in another region: from there in REC, after `before`; else to `called`. */
+  /** It goes on at EIP, often in another region: there, after `before`; else to `called`, to look EIP up. */
   const goOn = (before: readonly Expr[]): Expr[] => [
+    e.setLocal(REC, e.i32(RETURNS.lookup)),
     ...recordAt('called'),
     e.if(
       get(REC),
@@ -97,7 +98,6 @@ export function regionHandler({ e, get, slot, setSlot, refund, executionEntry, a
           e.pure('i32.eqz', [e.call(L.DIRECT_TRAP, [], 'i32')]),
           e.br('serve', e.pure('i32.eqz', [e.call(L.DIRECT_HYPERCALL, [], 'i32')])),
         ),
-        e.setLocal(REC, e.i32(RETURNS.lookup)),
         ...adopt(),
         ...goOn([]),
       ]),

@@ -47,7 +47,7 @@ test('what is asked for comes, also where `--input-type` says what a text is', (
   expect(run(`const translator = new background.BackgroundTranslator();${ASK}`)).toBe('4');
 });
 
-test('one request keeps the translator busy until its first answer, later two do', () => {
+test('one request keeps the translator busy until its first translation, later two do', () => {
   const script = `
     const { WARM_UP } = await import('${built('runtime/warm-up.js')}');
     const translator = new background.BackgroundTranslator();

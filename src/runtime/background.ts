@@ -83,11 +83,11 @@ export class BackgroundTranslator implements TranslationService {
   }
 
   get idle(): boolean {
-    // The newest is served first: until the worker has loaded, what is only warm would go before the hot loop that waits.
+    // The newest is served first: until the worker has translated something, what is only warm would go before the hot loop that waits.
     return this.waiting.size < (this.hasTranslated ? BUSY : 1);
   }
 
-  /** Starts the worker, so that Binaryen is loaded by the time something is hot. */
+  /** Starts the worker, so that it has loaded what it needs by the time something is hot. */
   prepare(): void {
     this.port ??= this.start();
   }
@@ -159,6 +159,7 @@ export class BackgroundTranslator implements TranslationService {
 
   /** The worker will not answer: whoever waits longest is told. */
   private fail(failure: Error): void {
+    for (const done of this.opening.values()) done(undefined, true);
     this.opening.clear();
     for (const [id, done] of this.waiting) {
       this.waiting.delete(id);

@@ -77,3 +77,16 @@ test('what has become part of a region is warm, whatever it was before', () => {
   heat.never(RECORD);
   expect(heat.isWarm(page, 0, 1500, never)).toBe(true);
 });
+
+test('a page that is forgiven starts anew, but for what never counts', () => {
+  const { heat, page } = blockOf(1000);
+  const needed = heat.of(page);
+  expect(heat.left(RECORD)).toBe(needed);
+  heat.forgive(page);
+  heat.restart(RECORD, page, needed);
+  expect(heat.left(RECORD)).toBe(12_000);
+  heat.never(RECORD);
+  const never = heat.left(RECORD);
+  heat.restart(RECORD, page, needed);
+  expect(heat.left(RECORD)).toBe(never);
+});

@@ -12,9 +12,10 @@ import { PAGE } from '../frontend-x86/limits.js';
 const NEVER_HOT = 0x7fffffff;
 /** Instructions that a block executes before it is looked at early. */
 const EARLY = 500;
-/** After this many drops of a page's code each further one doubles the heat that its blocks need, up to 2^MAX_PATIENCE. */
+/** After this many drops of a page's code that count each further one doubles the heat that its blocks need. */
 const FREE_DROPS = 4;
-const MAX_PATIENCE = 17;
+/** Up to this: counters that never end have to be told from those of such blocks. */
+const MOST_HEAT = NEVER_HOT >>> 1;
 
 export class BlockHeat {
   /** A block becomes hot when the interpreter has executed so many of its instructions: 1 .. 2^31 - 1. */
@@ -74,7 +75,7 @@ export class BlockHeat {
   /** How many of its instructions a block of the page has to execute to be hot. */
   of({ unrest }: Pick<CodePageView, 'unrest'>): number {
     const patience = Math.max(0, unrest - FREE_DROPS);
-    return Math.min(this.threshold * 2 ** Math.min(patience, MAX_PATIENCE), NEVER_HOT);
+    return Math.max(this.threshold, Math.min(this.threshold * 2 ** patience, MOST_HEAT));
   }
 
   /** Its code changes so often that other pages' regions do better without it. */

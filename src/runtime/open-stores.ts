@@ -74,6 +74,11 @@ export class OpenStores {
     return outlines;
   }
 
+  /** Whether no store has anything. */
+  get isEmpty(): boolean {
+    return [...this.stores.values()].every((store) => store.size === 0);
+  }
+
   /** Whether there is a translation with a number: see `get`. */
   has(number: number): boolean {
     return [...this.stores.values()].some((store) => store.has(number));

@@ -36,7 +36,7 @@ test('code that never changed is asked for', () => {
 
 test('code that changed often is asked for when it has not changed for long, and not before', () => {
   const { guest, asked } = changed(30);
-  run(guest, QUIET / 2);
+  run(guest, 0.9 * QUIET);
   expect(asked()).toBe(0);
   run(guest, 2 * QUIET);
   expect(asked()).toBeGreaterThan(0);
@@ -50,4 +50,19 @@ test('code that goes on changing is never asked for', () => {
     guest.call(1);
   }
   expect(asked()).toBe(0);
+});
+
+test('code that is forgiven and changes again has to be left alone for longer', () => {
+  const { guest, asked } = changed(30);
+  run(guest, 3 * QUIET);
+  guest.translations.finish();
+  expect(asked()).toBe(0);
+  for (let n = 0; n < 30; n++) {
+    guest.put(CODE, LAST);
+    guest.call(1);
+  }
+  run(guest, 2.5 * QUIET);
+  expect(asked()).toBe(0);
+  run(guest, 2 * QUIET);
+  expect(asked()).toBeGreaterThan(0);
 });

@@ -5,13 +5,23 @@
 import type { CodeCache } from './code-cache.js';
 import type { CodePageView } from './code-page.js';
 
-/** A page that has not changed for at least so many guest instructions is forgiven, after twice as many at the latest. */
+/** A page is forgiven when it has not changed for so many guest instructions, and twice as many each further time. */
 export const QUIET = 100_000_000;
+/** So often it is twice as many. */
+const MOST_DOUBLINGS = 6;
+
+/** What is known of a page that changed often. */
+interface Watched {
+  /** What there was against it when it was looked at for the last time, and since when, as a guest instruction count. */
+  unrest: number;
+  since: number;
+  /** How often it was forgiven. */
+  forgiven: number;
+}
 
 export class RestlessPages {
   private nextLook = 0;
-  /** What there was against a page at the last look. */
-  private readonly unrest = new WeakMap<CodePageView, number>();
+  private readonly watched = new WeakMap<CodePageView, Watched>();
 
   constructor(private readonly code: CodeCache) {}
 
@@ -19,11 +29,18 @@ export class RestlessPages {
   poll(now: number): void {
     if (now < this.nextLook) return;
     this.nextLook = now + QUIET;
-    const { heat } = this.code;
-    for (const page of this.code.pagesNow()) {
-      if (!heat.isRestless(page)) continue;
-      if (this.unrest.get(page) === page.unrest) this.forgive(page);
-      else this.unrest.set(page, page.unrest);
+    for (const page of this.code.pagesNow()) if (this.code.heat.isRestless(page)) this.look(page, now);
+  }
+
+  private look(page: CodePageView, now: number): void {
+    const known = this.watched.get(page) ?? { unrest: 0, since: now, forgiven: 0 };
+    this.watched.set(page, known);
+    if (known.unrest !== page.unrest) {
+      known.unrest = page.unrest;
+      known.since = now;
+    } else if (now - known.since >= QUIET * 2 ** Math.min(known.forgiven, MOST_DOUBLINGS)) {
+      known.forgiven++;
+      this.forgive(page);
     }
   }
 
@@ -31,7 +48,6 @@ export class RestlessPages {
     const { heat } = this.code;
     const needed = heat.of(page);
     heat.forgive(page);
-    this.unrest.delete(page);
     this.code.visitBlocks(page, (_, _offset, record) => heat.restart(record, page, needed));
   }
 }

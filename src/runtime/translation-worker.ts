@@ -145,8 +145,8 @@ function serve(): void {
 let isCompiling = false;
 
 /**
- * While nobody asks for anything: compiles what is stored, a module at a time, and when all is loads the translator. So
- * what an earlier launch had is there before anything new can be.
+ * While nobody asks for anything that is not stored: compiles what is, a module at a time. The translator is loaded when that
+ * is done, or at once if nothing is stored.
  */
 function compileAhead(): void {
   try {
@@ -156,7 +156,18 @@ function compileAhead(): void {
     isCompiling = true;
   }
   if (isCompiling) setImmediate(compileAhead);
-  else void load();
+  else if (stores.isEmpty) void load();
+  else loadSoon();
+}
+
+/** Nothing that is stored is asked for any more after so many milliseconds without it, or not much. */
+const QUIET_MS = 300;
+let loadTimer: NodeJS.Timeout | undefined;
+
+/** Loads the translator when nobody has asked for what is stored for a while: who asks meanwhile would wait for it. */
+function loadSoon(): void {
+  clearTimeout(loadTimer);
+  if (!isLoading) loadTimer = setTimeout(() => void load(), QUIET_MS);
 }
 
 /** While nobody waits V8 gets to know the translator. */
@@ -169,7 +180,10 @@ function warmUp(translate: typeof Translator.translate): void {
 
 let isLoading = false;
 
-/** Loads the translator, unless that was begun, and answers what waits for it. */
+/**
+ * Loads the translator, unless that was begun, and answers what waits for it. Nothing is made of machine code meanwhile: V8
+ * refuses that under the flags of `loadLightly`. As built nothing can be, for the script has all modules.
+ */
 async function load(): Promise<void> {
   if (isLoading) return;
   isLoading = true;
