@@ -79,18 +79,23 @@ export class OpenStores {
     return [...this.stores.values()].every((store) => store.size === 0);
   }
 
+  private find(number: number): Stored | undefined {
+    for (const store of this.stores.values()) {
+      const stored = store.get(number);
+      if (stored) return stored;
+    }
+    return undefined;
+  }
+
   /** Whether there is a translation with a number: see `get`. */
   has(number: number): boolean {
-    return [...this.stores.values()].some((store) => store.has(number));
+    return this.find(number) !== undefined;
   }
 
   /** The translation with a number, compiled; undefined if its store was read again since, or is not open any more. */
   get(number: number): KeptMade | undefined {
-    for (const store of this.stores.values()) {
-      const stored = store.get(number);
-      if (stored) return madeOf(stored);
-    }
-    return undefined;
+    const stored = this.find(number);
+    return stored && madeOf(stored);
   }
 
   /** Compiles another translation of those that the last run had. False if there is none left. */

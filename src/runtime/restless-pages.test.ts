@@ -1,5 +1,6 @@
 /** Code that changed often is not worth a translation, until it has been left alone for long. */
-import { ADD_EAX, CODE, Guest, MOV_EAX, NEW, RET } from './testing/code-guest.js';
+import { ADD_EAX, CODE, Guest, MOV_EAX, NEW, PAGE, RET } from './testing/code-guest.js';
+import type { InterpreterEngine } from './interpreter-engine.js';
 import { QUIET } from './restless-pages.js';
 import type { TranslationRequest } from './translator.js';
 
@@ -65,4 +66,19 @@ test('code that is forgiven and changes again has to be left alone for longer', 
   expect(asked()).toBe(0);
   run(guest, 2 * QUIET);
   expect(asked()).toBeGreaterThan(0);
+});
+
+test('so has a page that changes but once', () => {
+  const { guest } = changed(5);
+  const { code } = guest.engine as InterpreterEngine;
+  const isRestless = (): boolean =>
+    code.heat.isRestless(code.pagesNow().find(({ pfn }) => pfn === CODE / PAGE)!);
+  expect(isRestless()).toBe(true);
+  run(guest, 2.5 * QUIET);
+  expect(isRestless()).toBe(false);
+  guest.put(CODE, LAST);
+  run(guest, 1.5 * QUIET);
+  expect(isRestless()).toBe(true);
+  run(guest, 3 * QUIET);
+  expect(isRestless()).toBe(false);
 });

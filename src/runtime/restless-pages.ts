@@ -40,6 +40,8 @@ export class RestlessPages {
       known.since = now;
     } else if (now - known.since >= QUIET * 2 ** Math.min(known.forgiven, MOST_DOUBLINGS)) {
       known.forgiven++;
+      // What comes to stand against it from here on is news, however much it is.
+      known.unrest = 0;
       this.forgive(page);
     }
   }
