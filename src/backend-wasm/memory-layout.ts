@@ -110,8 +110,13 @@ export const TLB_CONTEXTS = 9;
 export const TLB_LAST_USE = TLB_OWNERS + 4 * TLB_CONTEXTS;
 export const TLB_SWITCHES = TLB_LAST_USE + 4 * TLB_CONTEXTS;
 
+/** Hypercalls that take much out of a TLB which may still be performed inside this run; what is left to the owner, it counts. */
+export const DROPS_LEFT = TLB_SWITCHES + 4;
+/** So many in a run: the largest guest's TLBs take some microseconds each, and the event loop waits for the end of a run. */
+export const MOST_DROPS = 256;
+
 /** Behind the last slot. */
-export const SLOTS_END = TLB_SWITCHES + 4;
+export const SLOTS_END = DROPS_LEFT + 4;
 
 /** A byte per index of the table of regions: set when the region is entered. */
 export const REGION_USED = 0x90000;
@@ -201,6 +206,9 @@ export const FILL_REFUSED = 2;
 
 /** IR function () that makes the TLB at EMPTY_TLB, before any other is used. */
 export const MAKE_EMPTY_TLB = 'make_empty_tlb';
+
+/** IR function (TLB, MARKED, first, last): drops entries for pages from first to last, in groups that have one of the marks. */
+export const DROP_TLB_RANGE = 'drop_tlb_range';
 
 /** IR function () → 1 if it entered the guest's handler for what EXIT_* tell of (EIP and FUEL are right), else 0. */
 export const DIRECT_TRAP = 'direct_trap';

@@ -142,6 +142,7 @@ export const SET_PGD_NUMBER = 700;
 export const NEW_PGTABLE_NUMBER = 704;
 export const SET_STACK_NUMBER = 708;
 export const LOAD_TLS_NUMBER = 716;
+export const FLUSH_TLB_NUMBER = 728;
 export const HYPERCALL_ARGUMENT_1 = 664;
 export const HYPERCALL_ARGUMENT_2 = 668;
 export const HYPERCALL_ARGUMENT_3 = 720;

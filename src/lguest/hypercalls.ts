@@ -38,6 +38,7 @@ const PERFORMED_BY_ENGINE: readonly (readonly [name: HypercallName, slot: number
   ['NEW_PGTABLE', S.NEW_PGTABLE_NUMBER],
   ['SET_STACK', S.SET_STACK_NUMBER],
   ['LOAD_TLS', S.LOAD_TLS_NUMBER],
+  ['FLUSH_TLB', S.FLUSH_TLB_NUMBER],
 ];
 
 const SHUTDOWN_POWER_OFF = 1;

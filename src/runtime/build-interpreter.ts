@@ -17,6 +17,7 @@ import {
 } from '../backend-wasm/interpreter.js';
 import { HOT_FORMS, HOT_SEQUENCES } from './hot-forms.js';
 import { DIRECT_HYPERCALL_FUNCTIONS } from './direct-hypercalls.js';
+import { TLB_DROP_FUNCTIONS } from './tlb-drops.js';
 import { DIRECT_TRAP_FUNCTION } from './direct-traps.js';
 import { MODE_CHANGED_FUNCTION } from './mode.js';
 import { SLOW_PATHS } from './slow-paths.js';
@@ -88,7 +89,13 @@ export function buildInterpreter(options: InterpreterOptions): InterpreterImage 
     forms,
     hot.size,
     sequences,
-    [...SLOW_PATHS, MODE_CHANGED_FUNCTION, DIRECT_TRAP_FUNCTION, ...DIRECT_HYPERCALL_FUNCTIONS],
+    [
+      ...SLOW_PATHS,
+      MODE_CHANGED_FUNCTION,
+      DIRECT_TRAP_FUNCTION,
+      ...TLB_DROP_FUNCTIONS,
+      ...DIRECT_HYPERCALL_FUNCTIONS,
+    ],
     options,
   );
 }

@@ -1,5 +1,6 @@
 /** Which hypercalls the engine performs by itself, and what it leaves to its owner. */
 import * as S from '../frontend-x86/cpu-state.js';
+import { MOST_DROPS } from '../backend-wasm/memory-layout.js';
 import { LEAVE } from '../frontend-x86/leave.js';
 import type { CpuState } from './cpu.js';
 import {
@@ -36,7 +37,8 @@ const SET_PGD = 22;
 const NEW_PGTABLE = 23;
 const SET_STACK = 24;
 const LOAD_TLS = 25;
-const OTHER = 26;
+const FLUSH_TLB = 26;
+const OTHER = 27;
 
 const RING = 0x70000;
 const STATUSES = RING + 0x100;
@@ -63,6 +65,7 @@ function guestOf(kind: (typeof KINDS)[number]): Guest {
   cpu.set(S.NEW_PGTABLE_NUMBER, NEW_PGTABLE);
   cpu.set(S.SET_STACK_NUMBER, SET_STACK);
   cpu.set(S.LOAD_TLS_NUMBER, LOAD_TLS);
+  cpu.set(S.FLUSH_TLB_NUMBER, FLUSH_TLB);
   cpu.set(S.HYPERCALL_ARGUMENT_3, 4 * 2); // edx
   cpu.set(S.RING_ARGUMENT_3, 12);
   cpu.set(S.HYPERCALL_ARGUMENT_1, 4 * 3); // ebx
@@ -117,6 +120,9 @@ function remap(guest: Guest, number: number, root = DIRECTORY): { reason: number
   return start(guest, root, ALIAS);
 }
 
+/** What `remap` read before and after. */
+const seen = ({ engine }: Guest): number[] => [engine.cpu.get(S.ESI), engine.cpu.reg(0)];
+
 /** Makes a hypercall, and ends if the engine has performed it. */
 function make(guest: Guest, number: number, a1: number, a2 = 0, a3 = 0): { reason: number; detail: number } {
   guest.put(CODE, [...MOV_EAX(number), ...INT(S.HYPERCALL_VECTOR), ...INT(END)]);
@@ -132,7 +138,7 @@ describe.each(KINDS.filter((kind) => kind !== 'reference'))('%s:', (kind) => {
     const guest = guestOf(kind);
     expect(remap(guest, SET_PTE)).toEqual(ENDED);
     const { cpu, instructions } = guest.engine;
-    expect([cpu.get(S.ESI), cpu.reg(0)]).toEqual([OLD, NEW]);
+    expect(seen(guest)).toEqual([OLD, NEW]);
     expect(direct(cpu, SET_PTE)).toBe(1);
     expect(instructions).toBe(6);
   });
@@ -329,15 +335,53 @@ describe.each(KINDS.filter((kind) => kind !== 'reference'))('%s:', (kind) => {
     });
   });
 
+  describe('FLUSH_TLB', () => {
+    test('of the user part: it is looked up anew', () => {
+      const guest = guestOf(kind);
+      expect(remap(guest, FLUSH_TLB, 0)).toEqual(ENDED);
+      expect(seen(guest)).toEqual([OLD, NEW]);
+      expect(direct(guest.engine.cpu, FLUSH_TLB)).toBe(1);
+    });
+    test('leaves the kernel part', () => {
+      const guest = guestOf(kind);
+      guest.engine.mmu.kernelAddress = PAGE;
+      expect(remap(guest, FLUSH_TLB, 0)).toEqual(ENDED);
+      expect(seen(guest)).toEqual([OLD, OLD]);
+    });
+    test('of all there is is left to the owner', () => {
+      expect(make(guestOf(kind), FLUSH_TLB, 1)).toEqual(LEFT);
+    });
+    test('again and again is left to the owner after a while: the event loop waits for the end of a run', () => {
+      const guest = guestOf(kind);
+      // mov eax, FLUSH_TLB; int 0x1f; dec ecx; jnz back to the int
+      guest.put(CODE, [...MOV_EAX(FLUSH_TLB), ...INT(S.HYPERCALL_VECTOR), 0x49, 0x75, 0xfb, ...INT(END)]);
+      const { cpu } = guest.engine;
+      cpu.setReg(3, 0);
+      cpu.setReg(1, 10_000);
+      cpu.eip = CODE;
+      expect(guest.engine.run(100_000)).toBe(LEAVE.int);
+      expect(cpu.get(S.EXIT_DETAIL)).toBe(S.HYPERCALL_VECTOR);
+      expect(direct(cpu, FLUSH_TLB)).toBe(MOST_DROPS);
+      // Nothing has happened, and the next run goes on.
+      expect(guest.engine.run(100)).toBe(LEAVE.budget);
+      expect(direct(cpu, FLUSH_TLB)).toBeGreaterThan(MOST_DROPS);
+    });
+  });
+
   describe('SET_PGD', () => {
     test('of what no TLB has anything of', () => {
       expect(make(guestOf(kind), SET_PGD, DIRECTORY, 100)).toEqual(ENDED);
       expect(make(guestOf(kind), SET_PGD, OTHER_DIRECTORY, CODE >>> 22)).toEqual(ENDED);
     });
-    test('of what one has is left to the owner', () => {
+    test('of what one has of the user part: it is looked up anew', () => {
       const guest = guestOf(kind);
-      expect(make(guest, SET_PGD, DIRECTORY, CODE >>> 22)).toEqual(LEFT);
-      // The kernel's part is that of all address spaces.
+      putInRing(guest, 0, SET_PGD, DIRECTORY, ALIAS >>> 22);
+      expect(remap(guest, FLUSH_ASYNC)).toEqual(ENDED);
+      expect(seen(guest)).toEqual([OLD, NEW]);
+    });
+    test('of what one has of the kernel part is left to the owner', () => {
+      const guest = guestOf(kind);
+      // That is a part of all address spaces.
       guest.engine.mmu.kernelAddress = CODE & -0x400000;
       expect(make(guest, SET_PGD, OTHER_DIRECTORY, CODE >>> 22)).toEqual(LEFT);
     });

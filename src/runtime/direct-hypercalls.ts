@@ -1,6 +1,6 @@
 /**
  * Direct hypercalls: those that a kernel makes most are performed without leaving generated code, made directly or left in
- * the ring, where all they do is little: a SET_PTE drops TLB entries, a SET_PGD none where there are none, and a context
+ * the ring, where all they do is little: SET_PTE, SET_PGD and FLUSH_TLB drop TLB entries of the user part, and a context
  * switch goes to an address space that has a TLB, to threads with the same thread-local storage and another stack. The
  * owner says in the state's slots how to recognise them, and by DIRECT_TRAPS when; whatever else is asked for, or stands in
  * the ring, is left to it. `lguest/hypercalls.ts` does the same step by step.
@@ -23,6 +23,7 @@ import {
 } from './guest-kernel.js';
 import { Code } from './ir-code.js';
 import { NOTE_CODE_STORE } from './slow-paths.js';
+import { DROP_USER, DROP_USER_RANGES } from './tlb-drops.js';
 import { noEntryOf, placeInDataTlb } from './tlb-fill.js';
 
 /** Owner of a context that is not used yet. */
@@ -35,6 +36,7 @@ const CALLS = [
   S.NEW_PGTABLE_NUMBER,
   S.SET_STACK_NUMBER,
   S.LOAD_TLS_NUMBER,
+  S.FLUSH_TLB_NUMBER,
 ];
 
 /** Address of a TLB context, by number. */
@@ -76,30 +78,46 @@ const FLUSH_PAGE = defineFunction('flush_page', ['i32', 'i32'], 'void', false, (
   });
 });
 
-/** (page table root, index) → 1 if no TLB has anything of what a top level entry maps; 0: to be dropped by the owner. */
-const TOP_LEVEL_IS_CLEAN = defineFunction(
-  'top_level_is_clean',
-  ['i32', 'i32'],
-  'i32',
-  false,
-  (b, root, index) => {
-    const c = new Code(b);
-    const refuse = (): void => b.return(c.k(0));
-    b.if(b.pure('i32.ne', b.get32(L.PAGING_MODE), c.k(L.PAGING.twoLevels)), refuse);
-    // The owner knows what to do about those.
-    b.if(b.pure('i32.le_u', c.k(DIRECTORY_ENTRIES), index), refuse);
-    const last = c.add(c.shl(c.add(index, 1), L.TLB_RANGE_BITS), -1);
-    const everywhere = b.pure('i32.le_u', b.get32(L.KERNEL_START), last);
-    forEachContext(c, (number, owner) => {
-      b.if(c.or(everywhere, b.pure('i32.eq', owner, root)), () => {
-        const range = c.sum(contextAt(c, number), index);
-        const marks = c.or(b.peek8(range, L.TLB_RANGES), b.peek8(range, L.TLB_BYTES + L.TLB_RANGES));
-        b.if(marks, refuse);
-      });
+/** Refuses, for a guest that does it all the time, or counts one of the calls that may take long. */
+function countDrop(b: Builder, refuse: () => void): void {
+  const c = new Code(b);
+  const left = b.get32(L.DROPS_LEFT);
+  b.if(c.eqz(left), refuse);
+  b.put32(L.DROPS_LEFT, c.add(left, -1));
+}
+
+/** (TLB context) : what `GuestMmu.flushUser` does. */
+const FLUSH_USER = defineFunction('flush_user', ['i32'], 'void', false, (b, context) => {
+  const c = new Code(b);
+  for (const tlb of [0, L.TLB_BYTES]) b.call(DROP_USER, c.add(context, tlb));
+});
+
+/**
+ * (page table root, index) → 1 if no TLB has anything any more of what a top level entry maps; 0: to be dropped by the owner,
+ * who also knows what to do about the kernel's part. What it takes along of the user part is told at `Tlb.dropRanges`.
+ */
+const FLUSH_TOP_LEVEL = defineFunction('flush_top_level', ['i32', 'i32'], 'i32', false, (b, root, index) => {
+  const c = new Code(b);
+  const refuse = (): void => b.return(c.k(0));
+  b.if(b.pure('i32.ne', b.get32(L.PAGING_MODE), c.k(L.PAGING.twoLevels)), refuse);
+  // The owner knows what to do about those.
+  b.if(b.pure('i32.le_u', c.k(DIRECTORY_ENTRIES), index), refuse);
+  const last = c.add(c.shl(c.add(index, 1), L.TLB_RANGE_BITS), -1);
+  const everywhere = b.pure('i32.le_u', b.get32(L.KERNEL_START), last);
+  forEachContext(c, (number, owner) => {
+    b.if(c.or(everywhere, b.pure('i32.eq', owner, root)), () => {
+      const context = contextAt(c, number);
+      const range = c.sum(context, index);
+      for (const tlb of [0, L.TLB_BYTES])
+        b.if(b.peek8(range, tlb + L.TLB_RANGES), () => {
+          b.if(everywhere, refuse);
+          countDrop(b, refuse);
+          b.call(DROP_USER_RANGES, c.add(context, tlb));
+        });
     });
-    b.return(c.k(1));
-  },
-);
+  });
+  b.return(c.k(1));
+});
 
 /** (page table root) → 1 if the address space is a known one, and the current one from now on. For the kernel's level. */
 const SWITCH_TO_KNOWN = defineFunction('switch_to_known', ['i32'], 'i32', false, (b, root) => {
@@ -156,7 +174,15 @@ const PERFORM = defineFunction(
     });
     // Its one effect, to drain the ring, comes before it.
     on(S.FLUSH_ASYNC_NUMBER, done);
-    on(S.SET_PGD_NUMBER, () => b.return(b.call(TOP_LEVEL_IS_CLEAN, a1, a2)));
+    on(S.SET_PGD_NUMBER, () => b.return(b.call(FLUSH_TOP_LEVEL, a1, a2)));
+    on(S.FLUSH_TLB_NUMBER, () => {
+      const refuse = (): void => b.return(c.k(0));
+      // All there is: rare.
+      b.if(a1, refuse);
+      countDrop(b, refuse);
+      b.call(FLUSH_USER, b.get32(L.TLB_CONTEXT));
+      done();
+    });
     on(S.LOAD_TLS_NUMBER, () => b.return(b.call(HAS_SAME_TLS, a1)));
     on(S.NEW_PGTABLE_NUMBER, () => b.return(b.call(SWITCH_TO_KNOWN, a1)));
     on(S.SET_STACK_NUMBER, () => {
@@ -249,7 +275,8 @@ const DIRECT_HYPERCALL_FUNCTION = defineFunction(L.DIRECT_HYPERCALL, [], 'i32', 
 /** All of them; the last is what the interpreter calls. */
 export const DIRECT_HYPERCALL_FUNCTIONS: readonly IrFunction[] = [
   FLUSH_PAGE,
-  TOP_LEVEL_IS_CLEAN,
+  FLUSH_USER,
+  FLUSH_TOP_LEVEL,
   SWITCH_TO_KNOWN,
   HAS_SAME_TLS,
   PERFORM,

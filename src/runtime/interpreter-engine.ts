@@ -13,6 +13,7 @@ import type { FormTable } from './form-table.js';
 import { BadPageTable, type Engine, ROUGH_BUDGET, SERVED, type SymbolOf } from './engine.js';
 import { MachineMemory } from './machine-memory.js';
 import { GuestMmu } from './mmu.js';
+import type { DropRange } from './tlb.js';
 import { segmentsAreFlat } from './flat-segments.js';
 import { RegionCache } from './region-cache.js';
 import { TierUp, type TieredEngine } from './tier-up.js';
@@ -81,7 +82,7 @@ export class InterpreterEngine implements TieredEngine {
     };
     const { exports } = new WebAssembly.Instance(options.interpreter.moduleFor(this.memory.dataTlb), { env });
     (exports[L.MAKE_EMPTY_TLB] as () => void)();
-    this.mmu.prepareTlbs();
+    this.mmu.prepareTlbs(exports[L.DROP_TLB_RANGE] as DropRange);
     this.runWasm = exports['run'] as () => number;
     const table = exports[L.REGION_TABLE] as WebAssembly.Table;
     this.regions = new RegionCache(
@@ -140,6 +141,7 @@ export class InterpreterEngine implements TieredEngine {
     this.resolves = 0;
     this.budgetEnd = this.instructions + budget;
     this.setSlot(L.FUEL, budget);
+    this.setSlot(L.DROPS_LEFT, L.MOST_DROPS);
     for (;;) {
       this.setSlot(S.EXIT_REASON, LEAVE.none);
       const offset = (this.cpu.eip + this.cpu.get(CODE_BASE)) & 0xfff;

@@ -34,6 +34,7 @@ import {
   PTE_USER,
   PTE_WRITABLE,
 } from './page-table-entry.js';
+import { markOf } from './tlb-drops.js';
 import { VECTOR } from '../frontend-x86/vectors.js';
 
 /** From the place of an entry to the number of its group. */
@@ -287,10 +288,8 @@ function noteTlbEntry(b: Builder, address: Value, group: Value, groups: number):
   const c = new Code(b);
   const tlb = b.get32(L.TLB_BASE);
   b.poke8(c.sum(tlb, c.shr(address, L.TLB_RANGE_BITS)), c.k(L.MARKED.any), L.TLB_RANGES);
-  const isUser = b.pure('i32.lt_u', address, b.get32(L.KERNEL_START));
-  const mark = b.pure('i32.select', isUser, c.k(L.MARKED.user), c.k(L.MARKED.kernel));
   const at = c.sum(tlb, group);
-  b.poke8(at, c.or(b.peek8(at, groups), mark), groups);
+  b.poke8(at, c.or(b.peek8(at, groups), markOf(b, address)), groups);
 }
 
 /** () : makes the data TLB without entries that others are cleared by. */

@@ -8,7 +8,6 @@ import {
   entriesOf,
   FOR_LOADS,
   FOR_STORES,
-  NO_PAGE,
   noEntry,
   physicalOf,
 } from '../backend-wasm/data-tlb.js';
@@ -16,12 +15,13 @@ import * as L from '../backend-wasm/memory-layout.js';
 import { PAGE } from '../frontend-x86/limits.js';
 import type { MachineMemory } from './machine-memory.js';
 
-/** `NO_TAG` as a number like other tags here. */
-const NO_PAGE_TAG = L.NO_TAG >>> 0;
 const EXECUTION_ENTRY_BYTES = 8;
 const EXECUTION_GROUP_BYTES = EXECUTION_ENTRY_BYTES << L.TLB_EXECUTION_GROUP_BITS;
 /** Four marks at once. */
 const IN_FOUR = 0x01010101;
+
+/** (TLB, MARKED, first linear address, last): see `DROP_TLB_RANGE`. */
+export type DropRange = (tlb: number, marks: number, first: number, last: number) => void;
 
 export class Tlb {
   private readonly dataTlb: DataTlb;
@@ -30,11 +30,15 @@ export class Tlb {
   /** Nothing has been entered before: what is not used costs no memory. */
   private isNew = true;
 
-  /** `base`: address in control memory. `kernelStart()`: first linear address that is not the user part's. */
+  /**
+   * `base`: address in control memory. `kernelStart()`: first linear address that is not the user part's. `dropRange`: the
+   * function of generated code (`tlb-drops.ts`).
+   */
   constructor(
     private readonly memory: MachineMemory,
     private readonly base: number,
     private readonly kernelStart: () => number,
+    private readonly dropRange: DropRange,
   ) {
     this.dataTlb = memory.dataTlb;
     this.groups = (entriesOf(this.dataTlb) * DATA_ENTRY_BYTES) / L.TLB_GROUP_BYTES;
@@ -124,46 +128,7 @@ export class Tlb {
 
   /** Drops the entries for pages in [first, last], which are in groups that have one of the marks. */
   private drop(marks: number, first: number, last: number): void {
-    const { u8, i32 } = this.memory;
-    const { base, groups } = this;
-    const isAllOfUser = first === 0 && last === this.kernelStart() - 1;
-    for (let n = this.nextData(marks, 0); n < groups; n = this.nextData(marks, n + 1)) {
-      const mark = base + L.TLB_GROUPS + n;
-      if (isAllOfUser && u8[mark] === L.MARKED.user) {
-        this.clearGroups(n, 1);
-        u8[mark] = 0;
-      } else u8[mark] = this.dropDataIn(n, first, last);
-    }
-    const count = L.TLB_EXECUTION_GROUP_COUNT;
-    for (let n = this.nextExecution(marks, 0); n < count; n = this.nextExecution(marks, n + 1)) {
-      const from = (base + L.TLB_DATA_BYTES + n * EXECUTION_GROUP_BYTES) >> 2;
-      let left = 0;
-      for (let e = from; e < from + (EXECUTION_GROUP_BYTES >> 2); e += 2) {
-        const tag = i32[e]! >>> 0;
-        if (tag === NO_PAGE_TAG) continue;
-        if (tag >= first && tag <= last) i32[e] = L.NO_TAG;
-        else left |= this.markOf(tag);
-      }
-      u8[base + L.TLB_EXECUTION_GROUPS + n] = left;
-    }
-  }
-
-  /** Drops those of a group's entries that are for pages in [first, last]. Returns the marks of what is left. */
-  private dropDataIn(group: number, first: number, last: number): number {
-    const { dataTlb, base } = this;
-    const { i32 } = this.memory;
-    let left = 0;
-    const end = (group + 1) << L.TLB_GROUP_BITS;
-    for (let index = group << L.TLB_GROUP_BITS; index < end; index++) {
-      const at = (base + index * DATA_ENTRY_BYTES) >> 2;
-      const distance = i32[at]!;
-      const physical = physicalOf(dataTlb, index, distance);
-      if (physical === NO_PAGE) continue;
-      const linear = (physical - distance) >>> 0;
-      if (linear >= first && linear <= last) i32[at] = i32[at + 1] = noEntry(dataTlb, index);
-      else left |= this.markOf(linear);
-    }
-    return left;
+    this.dropRange(this.base, marks, first, last);
   }
 
   private markOf(linear: number): number {
