@@ -1,6 +1,6 @@
 /**
  * Direct hypercalls: those that a kernel makes most are performed without leaving generated code, made directly or left in
- * the ring, where all they do is little: SET_PTE, SET_PGD and FLUSH_TLB drop TLB entries of the user part, and a context
+ * the ring, where all they do is little: SET_PTE drops the TLB entries of a page, SET_PGD and FLUSH_TLB those of the user part, and a context
  * switch goes to an address space that has a TLB, to threads with the same thread-local storage and another stack. The
  * owner says in the state's slots how to recognise them, and by DIRECT_TRAPS when; whatever else is asked for, or stands in
  * the ring, is left to it. `lguest/hypercalls.ts` does the same step by step.
