@@ -110,9 +110,12 @@ export const TLB_CONTEXTS = 9;
 export const TLB_LAST_USE = TLB_OWNERS + 4 * TLB_CONTEXTS;
 export const TLB_SWITCHES = TLB_LAST_USE + 4 * TLB_CONTEXTS;
 
-/** Hypercalls that take much out of a TLB which may still be performed inside this run; what is left to the owner, it counts. */
+/** Drops of the user part for which hypercalls may still be performed inside this run; the owner counts those that it makes. */
 export const DROPS_LEFT = TLB_SWITCHES + 4;
-/** So many in a run: the largest guest's TLBs take some microseconds each, and the event loop waits for the end of a run. */
+/**
+ * So many in a run, for whose end the event loop waits: the largest TLB takes two microseconds if nothing is in it, and half a
+ * millisecond if it is full, as the guest has to make it first.
+ */
 export const MOST_DROPS = 256;
 
 /** Behind the last slot. */
@@ -209,6 +212,8 @@ export const MAKE_EMPTY_TLB = 'make_empty_tlb';
 
 /** IR function (TLB, MARKED, first, last): drops entries for pages from first to last, in groups that have one of the marks. */
 export const DROP_TLB_RANGE = 'drop_tlb_range';
+/** IR function (TLB): drops the entries for the user part, and tells that there are none in its ranges. */
+export const DROP_TLB_USER_RANGES = 'drop_tlb_user_ranges';
 
 /** IR function () → 1 if it entered the guest's handler for what EXIT_* tell of (EIP and FUEL are right), else 0. */
 export const DIRECT_TRAP = 'direct_trap';

@@ -45,6 +45,7 @@ const STATUSES = RING + 0x100;
 const ENTRY_BYTES = 20;
 
 const PRESENT = 1;
+const USER_WRITABLE = 7;
 
 const entryOf = (table: number, page: number): number => table + (page >>> 12) * 4;
 
@@ -384,6 +385,39 @@ describe.each(KINDS.filter((kind) => kind !== 'reference'))('%s:', (kind) => {
       // That is a part of all address spaces.
       guest.engine.mmu.kernelAddress = CODE & -0x400000;
       expect(make(guest, SET_PGD, OTHER_DIRECTORY, CODE >>> 22)).toEqual(LEFT);
+    });
+    test('that is performed for one of two TLBs only is left to the owner, who does it again', () => {
+      const guest = guestOf(kind);
+      const { cpu, mmu, memory } = guest.engine;
+      memory.write32(DIRECTORY, TABLE | USER_WRITABLE);
+      for (let page = 0; page < 256; page++) memory.write32(TABLE + 4 * page, (page * PAGE) | USER_WRITABLE);
+      memory.write32(entryOf(TABLE, ALIAS), DATA | USER_WRITABLE);
+      // So that both have its entry, and one drop is left in the run.
+      guest.put(CODE, [...LOAD_EAX_FROM_ECX, ...INT(END)]);
+      cpu.set(S.CPL, 3);
+      guest.engine.segmentsChanged();
+      start(guest, 0, ALIAS);
+      cpu.set(S.CPL, 1);
+      guest.engine.segmentsChanged();
+      memory.write32(entryOf(TABLE, ALIAS), (DATA + PAGE) | USER_WRITABLE);
+      // mov eax, FLUSH_TLB; int 0x1f; dec ecx; jnz back to the int; mov eax, [edx]; mov eax, SET_PGD; int 0x1f
+      guest.put(CODE, [
+        ...MOV_EAX(FLUSH_TLB),
+        ...[...INT(S.HYPERCALL_VECTOR), 0x49, 0x75, 0xfb],
+        ...[0xbb, ...dword(DIRECTORY), 0x8b, 0x02],
+        ...[...MOV_EAX(SET_PGD), ...INT(S.HYPERCALL_VECTOR)],
+        ...INT(END),
+      ]);
+      cpu.setReg(3, 0);
+      cpu.setReg(1, MOST_DROPS);
+      cpu.setReg(2, ALIAS);
+      cpu.eip = CODE;
+      expect(guest.engine.run(100_000)).toBe(LEAVE.int);
+      expect([cpu.get(S.EXIT_DETAIL), cpu.reg(0)]).toEqual([S.HYPERCALL_VECTOR, SET_PGD]);
+      mmu.flushTopLevel(DIRECTORY, 0);
+      guest.put(CODE, [...LOAD_EAX_FROM_ECX, ...INT(END)]);
+      start(guest, 0, ALIAS);
+      expect(cpu.reg(0)).toBe(NEW);
     });
     test('of no entry is left to the owner', () => {
       for (const index of [1024, 0xffffffff])

@@ -93,8 +93,8 @@ const FLUSH_USER = defineFunction('flush_user', ['i32'], 'void', false, (b, cont
 });
 
 /**
- * (page table root, index) → 1 if no TLB has anything any more of what a top level entry maps; 0: to be dropped by the owner,
- * who also knows what to do about the kernel's part. What it takes along of the user part is told at `Tlb.dropRanges`.
+ * (page table root, index) → 1 if no TLB has anything any more of what a top level entry maps; 0: to be dropped by the owner, as
+ * all of the kernel's part is. What it takes along of the user part is told at `Tlb.dropRanges`.
  */
 const FLUSH_TOP_LEVEL = defineFunction('flush_top_level', ['i32', 'i32'], 'i32', false, (b, root, index) => {
   const c = new Code(b);
@@ -157,7 +157,10 @@ const HAS_SAME_TLS = defineFunction('has_same_tls', ['i32'], 'i32', false, (b, a
   b.return(c.eqz(different));
 });
 
-/** (number, its arguments) → 1 if the call was performed, 0 if it is left to the owner, and nothing has happened. */
+/**
+ * (number, its arguments) → 1 if the call was performed, 0 if it is left to the owner, and nothing has happened but that some
+ * entries of TLBs may be gone.
+ */
 const PERFORM = defineFunction(
   'perform_hypercall',
   ['i32', 'i32', 'i32', 'i32'],

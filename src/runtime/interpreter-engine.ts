@@ -13,7 +13,7 @@ import type { FormTable } from './form-table.js';
 import { BadPageTable, type Engine, ROUGH_BUDGET, SERVED, type SymbolOf } from './engine.js';
 import { MachineMemory } from './machine-memory.js';
 import { GuestMmu } from './mmu.js';
-import type { DropRange } from './tlb.js';
+import type { TlbDrops } from './tlb.js';
 import { segmentsAreFlat } from './flat-segments.js';
 import { RegionCache } from './region-cache.js';
 import { TierUp, type TieredEngine } from './tier-up.js';
@@ -82,7 +82,10 @@ export class InterpreterEngine implements TieredEngine {
     };
     const { exports } = new WebAssembly.Instance(options.interpreter.moduleFor(this.memory.dataTlb), { env });
     (exports[L.MAKE_EMPTY_TLB] as () => void)();
-    this.mmu.prepareTlbs(exports[L.DROP_TLB_RANGE] as DropRange);
+    this.mmu.prepareTlbs({
+      range: exports[L.DROP_TLB_RANGE] as TlbDrops['range'],
+      userRanges: exports[L.DROP_TLB_USER_RANGES] as TlbDrops['userRanges'],
+    });
     this.runWasm = exports['run'] as () => number;
     const table = exports[L.REGION_TABLE] as WebAssembly.Table;
     this.regions = new RegionCache(

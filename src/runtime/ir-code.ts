@@ -1,6 +1,7 @@
 /** Shorthand for IR functions of many constants. */
 import type { Builder } from '../ir/builder.js';
 import type { Value } from '../ir/ir.js';
+import { possibleBits } from '../ir/known-values.js';
 
 /** Small helpers over a builder. */
 export class Code {
@@ -29,4 +30,10 @@ export class Code {
   eqz(a: Value): Value {
     return this.b.pure('i32.eqz', a);
   }
+}
+
+/** A value that meets one of the `PLACEHOLDERS` of the data TLB. Folding must not know anything of it: it would take the placeholder's bits for true. */
+export function opaque(b: Builder, value: Value): Value {
+  if (possibleBits(b, value) !== -1) throw new Error('a placeholder meets a value that is partly known');
+  return value;
 }

@@ -13,7 +13,7 @@ import {
   PTE_USER,
   PTE_WRITABLE,
 } from './page-table-entry.js';
-import { type DropRange, Tlb } from './tlb.js';
+import { Tlb, type TlbDrops } from './tlb.js';
 
 const hex = (n: number): string => `0x${(n >>> 0).toString(16)}`;
 /** Context 0 is the linear mode's. */
@@ -30,7 +30,7 @@ export class GuestMmu implements Mmu {
   private readonly lastUse: Uint32Array;
   private hasTlbs = false;
   /** TLBs that nothing is ever entered into have nothing to drop. */
-  private dropRange: DropRange = () => undefined;
+  private drops: TlbDrops = { range: () => undefined, userRanges: () => undefined };
   /** User TLB, supervisor TLB of each context. */
   private readonly tlbs: readonly (readonly [Tlb, Tlb])[];
 
@@ -42,8 +42,7 @@ export class GuestMmu implements Mmu {
     this.owner = memory.i32.subarray(L.TLB_OWNERS >> 2, (L.TLB_OWNERS >> 2) + L.TLB_CONTEXTS).fill(NO_ROOT);
     this.lastUse = new Uint32Array(memory.i32.buffer, L.TLB_LAST_USE, L.TLB_CONTEXTS);
     const kernelStart = (): number => this.kernelStart;
-    const dropRange: DropRange = (...args) => this.dropRange(...args);
-    const tlb = (base: number): Tlb => new Tlb(memory, base, kernelStart, dropRange);
+    const tlb = (base: number): Tlb => new Tlb(memory, base, kernelStart, () => this.drops);
     this.tlbs = Array.from({ length: L.TLB_CONTEXTS }, (_, context) => {
       const base = this.baseOf(context);
       return [tlb(base), tlb(base + L.TLB_BYTES)] as const;
@@ -53,11 +52,11 @@ export class GuestMmu implements Mmu {
 
   /**
    * To be called by an engine with generated code before that runs, and when there is an EMPTY_TLB: others need no TLBs.
-   * `dropRange`: its function DROP_TLB_RANGE.
+   * `drops`: its functions.
    */
-  prepareTlbs(dropRange: DropRange): void {
+  prepareTlbs(drops: TlbDrops): void {
     this.hasTlbs = true;
-    this.dropRange = dropRange;
+    this.drops = drops;
     this.prepare(LINEAR_CONTEXT);
   }
 

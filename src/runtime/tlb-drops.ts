@@ -12,7 +12,7 @@ import {
   PLACEHOLDERS,
 } from '../backend-wasm/data-tlb.js';
 import * as L from '../backend-wasm/memory-layout.js';
-import { Code } from './ir-code.js';
+import { Code, opaque } from './ir-code.js';
 
 const EXECUTION_ENTRY_BYTES = 8;
 /** One mark in each of four bytes. */
@@ -81,7 +81,7 @@ const DROP_DATA_IN = defineFunction(
       // As `physicalOf`.
       const start = c.shl(at, INDEX_SHIFT);
       const entry = c.sum(tlb, at);
-      const sum = c.sum(start, b.peek32(entry, FOR_LOADS));
+      const sum = opaque(b, c.sum(start, b.peek32(entry, FOR_LOADS)));
       b.if(c.eqz(c.and(sum, PLACEHOLDERS.ramEnd)), () => {
         const linear = b.pure('i32.sub', start, c.and(sum, PLACEHOLDERS.outside));
         dropBetween(b, linear, [first, last], left, () => {
@@ -165,12 +165,7 @@ const DROP_RANGE = defineFunction(
       b.pure('i32.and', c.eqz(first), b.pure('i32.eq', last, c.add(start, -1))),
     );
     const place = (group: Value): Value => b.pure('i32.mul', group, c.k(L.TLB_GROUP_BYTES));
-    // Nothing is known of the bits of this one.
-    const isIn = (at: Value): Value => {
-      const whole = b.newVar('i32');
-      b.varSet(whole, at);
-      return b.pure('i32.le_u', b.varGet(whole), c.k(PLACEHOLDERS.indexMask));
-    };
+    const isIn = (at: Value): Value => b.pure('i32.le_u', opaque(b, at), c.k(PLACEHOLDERS.indexMask));
     forEachMarked(
       b,
       tlb,
@@ -212,7 +207,7 @@ export const DROP_USER = defineFunction('drop_user', ['i32'], 'void', false, (b,
 });
 
 /** (TLB): likewise, and they are told to be in no range any more. */
-export const DROP_USER_RANGES = defineFunction('drop_user_ranges', ['i32'], 'void', false, (b, tlb) => {
+export const DROP_USER_RANGES = defineFunction(L.DROP_TLB_USER_RANGES, ['i32'], 'void', false, (b, tlb) => {
   const c = new Code(b);
   // The range that the kernel's part begins in is not all of the user's.
   const ranges = c.shr(b.get32(L.KERNEL_START), L.TLB_RANGE_BITS);

@@ -21,10 +21,9 @@ import {
   INDEX_SHIFT,
   PLACEHOLDERS,
 } from '../backend-wasm/data-tlb.js';
-import { possibleBits } from '../ir/known-values.js';
 import * as L from '../backend-wasm/memory-layout.js';
 import { PAGE } from '../frontend-x86/limits.js';
-import { Code } from './ir-code.js';
+import { Code, opaque } from './ir-code.js';
 import {
   BAD_DIRECTORY_FLAGS,
   BAD_TABLE_FLAGS,
@@ -91,12 +90,6 @@ const setBits = defineFunction('set_pte_bits', ['i32', 'i32', 'i32'], 'void', tr
     });
   });
 });
-
-/** A value that meets a placeholder. Folding must not know anything of it: it would take the placeholder's bits for true. */
-function opaque(b: Builder, value: Value): Value {
-  if (possibleBits(b, value) !== -1) throw new Error('a placeholder meets a value that is partly known');
-  return value;
-}
 
 /** Bytes from the beginning of a data TLB to the entry for a linear address. */
 export function placeInDataTlb(b: Builder, address: Value): Value {

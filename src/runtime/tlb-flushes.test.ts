@@ -1,5 +1,15 @@
 /** What a flush of a top level entry, or of the user part, forgets: also where it need not look at every entry. */
+import {
+  DATA_ENTRY_BYTES,
+  entriesOf,
+  FOR_LOADS,
+  NO_PAGE,
+  noEntry,
+  physicalOf,
+} from '../backend-wasm/data-tlb.js';
+import * as L from '../backend-wasm/memory-layout.js';
 import * as S from '../frontend-x86/cpu-state.js';
+import type { InterpreterEngine } from './interpreter-engine.js';
 import {
   ALIAS,
   CODE,
@@ -127,6 +137,33 @@ describe.each(KINDS)('%s:', (kind) => {
     });
   });
 });
+
+test.each([0x2000000, 0x8000000, 0x80000000])(
+  'the user part of a guest with %i bytes of RAM, and no more',
+  (ramBytes) => {
+    const guest = new Guest('interp', {}, { ramBytes, devicePages: 0 });
+    const { memory, mmu } = guest.engine;
+    guest.paging();
+    memory.write32(DIRECTORY + (ABOVE >>> 22) * 4, TABLE | USER_WRITABLE);
+    mmu.kernelAddress = ABOVE;
+    // Beside each other in the TLB, as the RAM of the largest has no more bits.
+    const own = DATA;
+    const kernels = ABOVE + DATA + PAGE;
+    guest.put(CODE, [...LOAD, ...RET]);
+    for (const address of [own, kernels]) guest.call(1, address);
+    const { i32, dataTlb } = (guest.engine as InterpreterEngine).memory;
+    const entry = (address: number): { index: number; distance: number } => {
+      const index = (address >>> 12) & (entriesOf(dataTlb) - 1);
+      return { index, distance: i32[(i32[L.TLB_BASE >> 2]! + index * DATA_ENTRY_BYTES + FOR_LOADS) >> 2]! };
+    };
+    const page = (address: number): number =>
+      physicalOf(dataTlb, entry(address).index, entry(address).distance);
+    expect([page(own), page(kernels)]).toEqual([DATA, DATA + PAGE]);
+    mmu.flushUser();
+    expect([page(own), page(kernels)]).toEqual([NO_PAGE, DATA + PAGE]);
+    expect(entry(own).distance).toBe(noEntry(dataTlb, entry(own).index));
+  },
+);
 
 test('flushes of other ranges and of the user part keep the entries that they do not concern', () => {
   const guest = guestWith('interp', 1, WINDOW);

@@ -20,8 +20,13 @@ const EXECUTION_GROUP_BYTES = EXECUTION_ENTRY_BYTES << L.TLB_EXECUTION_GROUP_BIT
 /** Four marks at once. */
 const IN_FOUR = 0x01010101;
 
-/** (TLB, MARKED, first linear address, last): see `DROP_TLB_RANGE`. */
-export type DropRange = (tlb: number, marks: number, first: number, last: number) => void;
+/** Functions of generated code (`tlb-drops.ts`), which are given the TLB's address. */
+export interface TlbDrops {
+  /** `DROP_TLB_RANGE`: (TLB, MARKED, first linear address, last). */
+  readonly range: (tlb: number, marks: number, first: number, last: number) => void;
+  /** `DROP_TLB_USER_RANGES`. */
+  readonly userRanges: (tlb: number) => void;
+}
 
 export class Tlb {
   private readonly dataTlb: DataTlb;
@@ -31,14 +36,14 @@ export class Tlb {
   private isNew = true;
 
   /**
-   * `base`: address in control memory. `kernelStart()`: first linear address that is not the user part's. `dropRange`: the
-   * function of generated code (`tlb-drops.ts`).
+   * `base`: address in control memory. `kernelStart()`: first linear address that is not the user part's. `drops()`:
+   * what entries are dropped by.
    */
   constructor(
     private readonly memory: MachineMemory,
     private readonly base: number,
     private readonly kernelStart: () => number,
-    private readonly dropRange: DropRange,
+    private readonly drops: () => TlbDrops,
   ) {
     this.dataTlb = memory.dataTlb;
     this.groups = (entriesOf(this.dataTlb) * DATA_ENTRY_BYTES) / L.TLB_GROUP_BYTES;
@@ -100,7 +105,7 @@ export class Tlb {
 
   /** Drops the entries for the user part. */
   dropUser(): void {
-    this.drop(L.MARKED.user, 0, this.kernelStart() - 1);
+    this.drops().range(this.base, L.MARKED.user, 0, this.kernelStart() - 1);
   }
 
   /**
@@ -115,20 +120,10 @@ export class Tlb {
     let marks = 0;
     for (let at = from; at < end; at++) marks |= u8[at]!;
     if (marks === 0) return;
-    const start = this.kernelStart();
-    if (last >= start) {
+    if (last >= this.kernelStart()) {
       u8.fill(0, from, end);
-      this.drop(L.MARKED.any, first, last);
-    } else {
-      // The range that the kernel's part begins in is not all of the user's.
-      u8.fill(0, ranges, ranges + (start >>> L.TLB_RANGE_BITS));
-      this.dropUser();
-    }
-  }
-
-  /** Drops the entries for pages in [first, last], which are in groups that have one of the marks. */
-  private drop(marks: number, first: number, last: number): void {
-    this.dropRange(this.base, marks, first, last);
+      this.drops().range(this.base, L.MARKED.any, first, last);
+    } else this.drops().userRanges(this.base);
   }
 
   private markOf(linear: number): number {
