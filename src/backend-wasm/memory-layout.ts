@@ -82,7 +82,8 @@ export const TLB_DATA_BYTES = MOST_DATA_BYTES;
  * or ~0. So many that addresses 16 MiB apart do not meet: kernels lie there, and what they allocate first below.
  */
 export const TLB_EXECUTION_ENTRIES = 1 << 13;
-export const TLB_EXECUTION_BYTES = TLB_EXECUTION_ENTRIES * 8;
+export const TLB_EXECUTION_ENTRY_BYTES = 8;
+export const TLB_EXECUTION_BYTES = TLB_EXECUTION_ENTRIES * TLB_EXECUTION_ENTRY_BYTES;
 /** The tag of no page. */
 export const NO_TAG = -1;
 /**
@@ -94,8 +95,11 @@ export const TLB_RANGE_BITS = 22;
 const TLB_RANGE_COUNT = 1 << (32 - TLB_RANGE_BITS);
 /** A byte per group of neighbours, one bit for entries below KERNEL_START, one for others. First the execution TLB's groups. */
 export const MARKED = { user: 1, kernel: 2, any: 3 } as const;
+/** Times a mark: that of four groups at once. */
+export const MARKED_IN_FOUR = 0x01010101;
 export const TLB_EXECUTION_GROUPS = TLB_RANGES + TLB_RANGE_COUNT;
 export const TLB_EXECUTION_GROUP_BITS = 5;
+export const TLB_EXECUTION_GROUP_BYTES = TLB_EXECUTION_ENTRY_BYTES << TLB_EXECUTION_GROUP_BITS;
 export const TLB_EXECUTION_GROUP_COUNT = TLB_EXECUTION_ENTRIES >> TLB_EXECUTION_GROUP_BITS;
 /** Then the data TLB's. */
 export const TLB_GROUPS = TLB_EXECUTION_GROUPS + TLB_EXECUTION_GROUP_COUNT;

@@ -14,9 +14,6 @@ import {
 import * as L from '../backend-wasm/memory-layout.js';
 import { Code, opaque } from './ir-code.js';
 
-const EXECUTION_ENTRY_BYTES = 8;
-/** One mark in each of four bytes. */
-const IN_FOUR = 0x01010101;
 /** Bytes that are copied at a time. */
 const COPIED = 8;
 
@@ -104,9 +101,8 @@ const DROP_EXECUTABLE_IN = defineFunction(
     const c = new Code(b);
     const left = b.newVar('i32');
     b.varSet(left, c.k(0));
-    const bytes = EXECUTION_ENTRY_BYTES << L.TLB_EXECUTION_GROUP_BITS;
-    const from = c.sum(tlb, b.pure('i32.mul', group, c.k(bytes)));
-    forEach(b, from, c.add(from, bytes), EXECUTION_ENTRY_BYTES, (entry) => {
+    const from = c.sum(tlb, b.pure('i32.mul', group, c.k(L.TLB_EXECUTION_GROUP_BYTES)));
+    forEach(b, from, c.add(from, L.TLB_EXECUTION_GROUP_BYTES), L.TLB_EXECUTION_ENTRY_BYTES, (entry) => {
       const tag = b.peek32(entry, L.TLB_DATA_BYTES);
       b.if(b.pure('i32.ne', tag, c.k(L.NO_TAG)), () => {
         dropBetween(b, tag, [first, last], left, () => b.poke32(entry, c.k(L.NO_TAG), L.TLB_DATA_BYTES));
@@ -132,7 +128,7 @@ function forEachMarked(
   const number = b.newVar('i32');
   b.varSet(number, c.k(0));
   b.loopWhile(() => {
-    const inFour = b.pure('i32.mul', marks, c.k(IN_FOUR));
+    const inFour = b.pure('i32.mul', marks, c.k(L.MARKED_IN_FOUR));
     const four = b.peek32(c.sum(tlb, b.varGet(number)), from);
     const isFirst = c.eqz(c.and(b.varGet(number), 3));
     b.if(

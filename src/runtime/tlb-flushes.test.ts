@@ -146,7 +146,7 @@ test.each([0x2000000, 0x8000000, 0x80000000])(
     guest.paging();
     memory.write32(DIRECTORY + (ABOVE >>> 22) * 4, TABLE | USER_WRITABLE);
     mmu.kernelAddress = ABOVE;
-    // Beside each other in the TLB, as the RAM of the largest has no more bits.
+    // Beside each other in the TLB, in one group, but for the largest.
     const own = DATA;
     const kernels = ABOVE + DATA + PAGE;
     guest.put(CODE, [...LOAD, ...RET]);

@@ -15,11 +15,6 @@ import * as L from '../backend-wasm/memory-layout.js';
 import { PAGE } from '../frontend-x86/limits.js';
 import type { MachineMemory } from './machine-memory.js';
 
-const EXECUTION_ENTRY_BYTES = 8;
-const EXECUTION_GROUP_BYTES = EXECUTION_ENTRY_BYTES << L.TLB_EXECUTION_GROUP_BITS;
-/** Four marks at once. */
-const IN_FOUR = 0x01010101;
-
 /** Functions of generated code (`tlb-drops.ts`), which are given the TLB's address. */
 export interface TlbDrops {
   /** `DROP_TLB_RANGE`: (TLB, MARKED, first linear address, last). */
@@ -65,8 +60,8 @@ export class Tlb {
   }
 
   private clearExecutionGroup(group: number): void {
-    const from = this.base + L.TLB_DATA_BYTES + group * EXECUTION_GROUP_BYTES;
-    this.memory.u8.fill(0xff, from, from + EXECUTION_GROUP_BYTES);
+    const from = this.base + L.TLB_DATA_BYTES + group * L.TLB_EXECUTION_GROUP_BYTES;
+    this.memory.u8.fill(0xff, from, from + L.TLB_EXECUTION_GROUP_BYTES);
   }
 
   /** The first group from `from` on that has one of the marks, of `count` at `at`; `count` if none has. */
@@ -74,7 +69,7 @@ export class Tlb {
     const { u8, i32 } = this.memory;
     const first = this.base + at;
     for (let n = from; n < count; n++) {
-      if ((n & 3) === 0 && (i32[(first + n) >> 2]! & (marks * IN_FOUR)) === 0) n += 3;
+      if ((n & 3) === 0 && (i32[(first + n) >> 2]! & (marks * L.MARKED_IN_FOUR)) === 0) n += 3;
       else if (u8[first + n]! & marks) return n;
     }
     return count;
@@ -163,7 +158,7 @@ export class Tlb {
   /** Index, in dwords of control memory, of the entry of the execution TLB for a linear address. */
   private executionEntry(linear: number): number {
     const index = (linear >>> 12) & (L.TLB_EXECUTION_ENTRIES - 1);
-    return (this.base + L.TLB_DATA_BYTES + index * EXECUTION_ENTRY_BYTES) >> 2;
+    return (this.base + L.TLB_DATA_BYTES + index * L.TLB_EXECUTION_ENTRY_BYTES) >> 2;
   }
 
   /** Enters a page whose code map is at `map` into the execution TLB. */
