@@ -98,6 +98,23 @@ describe('pages', () => {
     expect(claimed.has(1)).toBe(maxInstructions > 20);
   });
 
+  test('are asked for once each, also those that are not known', () => {
+    const bytes = new Uint8Array(PAGE).fill(NOP);
+    bytes.set([...CALL_NEXT_PAGE, ...CALL_NEXT_PAGE]);
+    bytes[60] = RET;
+    const asked: number[] = [];
+    const page = { bytes, interest: (): Interest => 'now', startsBlock: () => false, claim: () => true };
+    outline({
+      start: 0,
+      maxInstructions: 1000,
+      page: (delta) => {
+        asked.push(delta);
+        return delta === 0 ? page : undefined;
+      },
+    });
+    expect(asked).toEqual([0, 1]);
+  });
+
   test('that are refused are left out', () => {
     const bytes = new Uint8Array(PAGE).fill(NOP);
     bytes.set(CALL_NEXT_PAGE);

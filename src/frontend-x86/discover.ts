@@ -24,7 +24,7 @@ export interface CodePage {
 export interface DiscoveryOptions {
   /** Where to start: 0..4095. */
   readonly start: number;
-  /** The page that is `delta` pages behind the first one in the linear address space, if it is known. */
+  /** The page that is `delta` pages behind the first one in the linear address space, if it is known: asked once for each. */
   readonly page: (delta: number) => CodePage | undefined;
   /** Further places known to be executed often, such as targets of computed jumps: entries, as room allows. */
   readonly warm?: readonly number[];
@@ -61,6 +61,8 @@ export function decodeIn(page: Uint8Array, place: number): DecodedInstruction | 
 
 class Search {
   private readonly decoded = new Map<number, DecodedInstruction>();
+  /** Pages that were asked for, null if one is not known. */
+  private readonly pages = new Map<number, CodePage | null>();
   readonly leaders: Set<number>;
   readonly entries: Set<number>;
   private readonly queue: number[];
@@ -74,11 +76,22 @@ class Search {
     this.others = [...(options.warm ?? [])];
   }
 
+  /** The page of a place, if it is known. */
+  private pageAt(place: number): CodePage | undefined {
+    const delta = pageOf(place);
+    let page = this.pages.get(delta);
+    if (page === undefined) {
+      page = this.options.page(delta) ?? null;
+      this.pages.set(delta, page);
+    }
+    return page ?? undefined;
+  }
+
   /** The instruction at a place; undefined if it is not wholly in a known page. */
   at(place: number): DecodedInstruction | undefined {
     const known = this.decoded.get(place);
     if (known) return known;
-    const page = this.options.page(pageOf(place));
+    const page = this.pageAt(place);
     if (!page) return undefined;
     const insn = decodeIn(page.bytes, place);
     if (insn) this.decoded.set(place, insn);
@@ -93,7 +106,7 @@ class Search {
   private reach(place: number): boolean {
     if (this.leaders.has(place)) return true;
     if (this.full) return false;
-    const page = this.options.page(pageOf(place));
+    const page = this.pageAt(place);
     const interest = page?.interest(place & (PAGE - 1)) ?? 'none';
     if (interest === 'later') {
       this.later.push(place);
@@ -107,7 +120,7 @@ class Search {
 
   private takeLater(): number | undefined {
     for (let next = this.later.shift(); next !== undefined; next = this.later.shift()) {
-      if (this.leaders.has(next) || this.full || !this.options.page(pageOf(next))?.claim()) continue;
+      if (this.leaders.has(next) || this.full || !this.pageAt(next)?.claim()) continue;
       this.leaders.add(next);
       return next;
     }
@@ -132,7 +145,7 @@ class Search {
   }
 
   private startsBlock(place: number): boolean {
-    return this.options.page(pageOf(place))?.startsBlock(place & (PAGE - 1)) ?? false;
+    return this.pageAt(place)?.startsBlock(place & (PAGE - 1)) ?? false;
   }
 
   private follow(leader: number): void {
