@@ -18,6 +18,12 @@ type Request = (
   replacing: () => void,
 ) => void;
 
+/** Which of a region's pages has this code map. */
+function deltaOf({ pagesByDelta }: Region, map: number | undefined): number | undefined {
+  for (const [delta, page] of pagesByDelta) if (page.map === map) return delta;
+  return undefined;
+}
+
 export class RegionRemaking {
   /** Pairs that were made one. */
   merges = 0;
@@ -79,8 +85,7 @@ export class RegionRemaking {
     const { origin } = region;
     const { eip } = this.engine.cpu;
     // Other address spaces may have the region's pages elsewhere.
-    const map = this.engine.mmu.codeMapOf(eip);
-    const [delta] = [...region.pagesByDelta].find(([, page]) => page.map === map) ?? [];
+    const delta = deltaOf(region, this.engine.mmu.codeMapOf(eip));
     if (delta === undefined) return;
     const place = delta * 4096 + (eip & 0xfff);
     const known = origin.missing ?? [];
