@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { INTERPRETER_WASM, packageRoot } from '../src/runtime/load-interpreter.js';
-import type { WorkerReply, WorkerRequest, WorkerSetup } from '../src/runtime/translation-worker.js';
+import type { WorkerReply, WorkerRequest, WorkerSetup } from '../src/runtime/translation-messages.js';
 import { leaveLoopsAlone } from '../src/runtime/v8-flags.js';
 import { WARM_UP } from '../src/runtime/warm-up.js';
 import { bundled, started, writeBundle } from './bundle.js';

@@ -44,8 +44,9 @@ let guestState = (): string => 'no guest yet';
 
 /** Runs a machine on this process's terminal. Returns the exit status. */
 async function launch(options: LaunchOptions, explanation?: Explanation): Promise<number> {
-  SHARED_TRANSLATOR.ownProcess();
-  prepareEngine(options.engine ?? DEFAULT_ENGINE);
+  const kind = options.engine ?? DEFAULT_ENGINE;
+  SHARED_TRANSLATOR.ownProcess(kind);
+  prepareEngine(kind);
   if (options.engine === 'reference') await import('../runtime/offer-reference-engine.js');
   const { Machine } = await import('./machine.js');
   const { cacheDirectoryFor } = await import('./translation-cache.js');

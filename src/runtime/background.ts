@@ -1,10 +1,11 @@
 /**
- * Translation in a worker thread. Binaryen is loaded there and only there; the machine goes on interpreting, and takes
- * finished translations between runs, by a poll that costs next to nothing.
+ * Translation in a worker thread, or in a process that it has for that. Binaryen is loaded there and only there; the machine goes
+ * on interpreting, and takes finished translations between runs, by a poll that costs next to nothing.
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import type { DataTlb } from '../backend-wasm/data-tlb.js';
 import { lowerOtherThreads } from './background-priority.js';
+import type { EngineKind } from './engine-kind.js';
 import type { OpenedStore } from './open-stores.js';
 import type {
   StoreReply,
@@ -12,11 +13,11 @@ import type {
   WorkerReply,
   WorkerRequest,
   WorkerSetup,
-} from './translation-worker.js';
+} from './translation-messages.js';
 import { errorFacts } from './translator-bug.js';
 import type { TranslationRequest } from './translator.js';
 import { compileAsEver, leaveAProcessor, leaveLoopsAlone } from './v8-flags.js';
-import { startTranslationWorker } from './worker-file.js';
+import { scriptOfTranslationProcess, startTranslationWorker } from './worker-file.js';
 
 /** Most requests under way; hotter code asks again. */
 export const MAX_PENDING = 32;
@@ -56,6 +57,7 @@ export interface TranslationService {
 
 export class BackgroundTranslator implements TranslationService {
   private ownsProcess = false;
+  private mayStartProcess = false;
   private port: MessagePort | undefined;
   private readonly waiting = new Map<number, (reply: WorkerReply) => void>();
   private readonly opening = new Map<number, StoreOpened>();
@@ -70,10 +72,12 @@ export class BackgroundTranslator implements TranslationService {
 
   /**
    * Says that the process does nothing else than run guests: V8 is set up for regions, and from the worker's start on other
-   * threads step back for the guest's. To be said before there is any Wasm (see `leaveLoopsAlone`).
+   * threads step back for the guest's. To be said before there is any Wasm (see `leaveLoopsAlone`). `tiers`: of the guests; what
+   * `auto` asks for may be translated in another process.
    */
-  ownProcess(): void {
+  ownProcess(tiers: EngineKind): void {
     this.ownsProcess = true;
+    this.mayStartProcess = tiers === 'auto';
     leaveLoopsAlone();
     leaveAProcessor();
   }
@@ -114,7 +118,8 @@ export class BackgroundTranslator implements TranslationService {
       compileAsEver();
     }
     const { port1, port2 } = new MessageChannel();
-    const data: WorkerSetup = { port: port2, answered: this.answered };
+    const script = this.mayStartProcess ? scriptOfTranslationProcess() : undefined;
+    const data: WorkerSetup = { port: port2, answered: this.answered, script };
     const worker = startTranslationWorker({ workerData: data, transferList: [port2] });
     worker.on('error', (error) => (this.failure = error));
     // Neither may keep the process alive.

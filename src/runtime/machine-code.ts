@@ -69,6 +69,11 @@ export function machineCodeOf(
   });
 }
 
+/** The same of a module that V8 has optimised as it compiled it, as compilation hints say. */
+export function machineCodeOfOptimized(module: WebAssembly.Module): Uint8Array | undefined {
+  return withV8((v8) => new Uint8Array(v8.serialize(module)));
+}
+
 /** Lets V8 optimise functions that a module exports. */
 export function optimizeNow(exported: readonly WebAssembly.ExportValue[]): void {
   withV8((v8) => {

@@ -4,7 +4,7 @@
  * no sooner, and if it is not ready by then the guest waits. So what the engine does is a function of the guest alone.
  */
 import { BUSY, MAX_PENDING, type TranslationService } from './background.js';
-import type { WorkerReply } from './translation-worker.js';
+import type { WorkerReply } from './translation-messages.js';
 import type { TranslationRequest } from './translator.js';
 
 /** Guest instructions from request to hand-over: about as many as run while a region is translated and optimised. */

@@ -31,13 +31,13 @@ export class TranslationReuse {
     sizeCalculation: ({ translation }) => translation.wasm.length,
   });
 
-  /** What was made from such a request, or what `make` makes of it now; undefined if that is nothing. */
-  of(request: TranslationRequest, make: () => Made | undefined): { made: Made | undefined; reused: boolean } {
-    const key = contentKey(request);
-    const known = this.made.get(key);
-    if (known) return { made: known, reused: true };
-    const made = make();
-    if (made) this.made.set(key, made);
-    return { made, reused: false };
+  /** What was made from such a request; undefined if nothing was. */
+  find(request: TranslationRequest): Made | undefined {
+    return this.made.get(contentKey(request));
+  }
+
+  /** Keeps what was made from a request. */
+  add(request: TranslationRequest, made: Made): void {
+    this.made.set(contentKey(request), made);
   }
 }

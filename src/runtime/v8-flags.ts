@@ -20,6 +20,8 @@ const V8_THREADS = 4;
 const SCRIPT_BUDGET_FLAG = IS_OLD ? '--interrupt-budget' : '--invocation-count-for-turbofan';
 const SCRIPT_BUDGET = IS_OLD ? 66 * 1024 : 3000;
 const LATE_SCRIPT_BUDGET = 4 * SCRIPT_BUDGET;
+/** No function of JavaScript executes so much. */
+const ENDLESS_SCRIPT_BUDGET = 1000 * SCRIPT_BUDGET;
 /** V8's own figure; so many threads there are not. */
 const MOST_COMPILATION_TASKS = 128;
 
@@ -36,6 +38,8 @@ export function heedCompilationHints(): void {
 }
 
 let loopsAreLeftAlone = false;
+/** See `leaveLoopsAlone`. */
+export const LOOP_FLAGS = ['--no-wasm-loop-peeling', '--no-wasm-loop-unrolling'] as const;
 
 /**
  * Loops of Wasm are neither peeled nor unrolled from now on: an eighth of the time that V8 takes to optimise a region, and
@@ -45,7 +49,7 @@ let loopsAreLeftAlone = false;
  */
 export function leaveLoopsAlone(): void {
   loopsAreLeftAlone = true;
-  set('--no-wasm-loop-peeling', '--no-wasm-loop-unrolling');
+  set(...LOOP_FLAGS);
 }
 
 /** What V8 compiles beside the program: so many functions of Wasm at a time, and JavaScript after so much of it. */
@@ -76,7 +80,12 @@ export function leaveAProcessor(processors = availableParallelism()): void {
     compileBy({ tasks: Math.max(1, processors - 1), scriptBudget: LATE_SCRIPT_BUDGET });
 }
 
-/** The end of that: from the worker's start on V8's threads step back by their priority (see `background-priority.ts`). */
+/** JavaScript is not optimised: in a process whose processor has better to do. */
+export function leaveScriptsAlone(): void {
+  compileBy({ ...AS_EVER, scriptBudget: ENDLESS_SCRIPT_BUDGET });
+}
+
+/** The end of either: from the worker's start on V8's threads step back by their priority (see `background-priority.ts`). */
 export function compileAsEver(): void {
   compileBy(AS_EVER);
 }

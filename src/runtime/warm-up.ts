@@ -30,6 +30,9 @@ const OUT = 0x2d;
 const page = new Uint8Array(4096);
 page.set(CODE);
 
+/** The first takes 30 ms, the last 1.5. */
+export const WARM_UP_ROUNDS = 20;
+
 /** The loop as if a guest ran it. */
 export const WARM_UP: TranslationRequest = {
   leaders: [0, LOOP, BEHIND_JZ, OUT],

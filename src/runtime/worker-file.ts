@@ -16,10 +16,24 @@ export function startWorker(name: string, options: WorkerOptions): Worker {
   });
 }
 
-/** Starts the worker that translates, as one script if the package has been built. */
-export function startTranslationWorker(options: WorkerOptions): Worker {
+/** The script that translates, one if the package has been built. */
+function translationScript(): string {
   const dist = join(packageRoot(), 'dist');
   const name = 'translation-worker.js';
   const isBundled = isBundleOf(join(dist, name), join(dist, 'src/runtime', name));
-  return startWorker(isBundled ? 'bundled-worker.cjs' : name, options);
+  return isBundled ? 'bundled-worker.cjs' : name;
+}
+
+/** Starts the worker that translates. */
+export function startTranslationWorker(options: WorkerOptions): Worker {
+  return startWorker(translationScript(), options);
+}
+
+/**
+ * What a process of its own has to run to translate for this one. Undefined where Node was started with options: they may
+ * be about V8, which refuses machine code that was made under others, or want to watch what happens in this process.
+ */
+export function scriptOfTranslationProcess(): string | undefined {
+  if (process.execArgv.length > 0 || process.env['NODE_OPTIONS']) return undefined;
+  return join(packageRoot(), 'dist/src/runtime', translationScript());
 }

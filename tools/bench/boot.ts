@@ -1,5 +1,5 @@
 /** Time from the command to the prompt: the default guest, and Linux beside other emulators. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import type { ChildProcess } from 'node:child_process';
 import {
   absent,
@@ -58,12 +58,27 @@ export async function benchDefaultGuest(): Promise<string> {
   return `  ${median(times).toFixed(0)} ms\n`;
 }
 
-function residentMebibytes(child: ChildProcess): number {
-  const kibibytes = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'latin1'))?.[1];
-  return Number(kibibytes) / 1024;
+/** What `/proc` says of a process; undefined if it has ended. */
+function statusOf(pid: string): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/status`, 'latin1');
+  } catch {
+    return undefined;
+  }
 }
 
-/** Resident memory of the process a moment after Linux with 128 MiB has printed its prompt. */
+/** Of the process, and of those that it started. What they share counts for each. */
+function residentMebibytes(child: ChildProcess): number {
+  const own = String(child.pid);
+  const kibibytes = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => ({ pid, status: statusOf(pid) ?? '' }))
+    .filter(({ pid, status }) => pid === own || /^PPid:\s+(\d+)/m.exec(status)?.[1] === own)
+    .map(({ status }) => Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0));
+  return kibibytes.reduce((sum, one) => sum + one, 0) / 1024;
+}
+
+/** Resident memory of the processes a moment after Linux with 128 MiB has printed its prompt. */
 export async function benchMemory(guest: LinuxGuest): Promise<string> {
   if (process.platform !== 'linux') return '  (only on Linux)\n';
   let resident = 0;

@@ -1,6 +1,6 @@
 /** Translates in this thread, while the engine waits: without a worker's round trip, and with Binaryen's validation. */
 import type { TranslationService } from '../../src/runtime/background.js';
-import type { WorkerReply } from '../../src/runtime/translation-worker.js';
+import type { WorkerReply } from '../../src/runtime/translation-messages.js';
 import { translate, type TranslationRequest } from '../../src/runtime/translator.js';
 
 export class ImmediateTranslator implements TranslationService {

@@ -3,7 +3,7 @@
  * A seed says when, so that what an engine does with them can be repeated.
  */
 import type { TranslationService } from '../../src/runtime/background.js';
-import type { WorkerReply } from '../../src/runtime/translation-worker.js';
+import type { WorkerReply } from '../../src/runtime/translation-messages.js';
 import type { TranslationRequest } from '../../src/runtime/translator.js';
 import { Random } from './random.js';
 

@@ -1,7 +1,7 @@
 /** A translator whose translations arrive when the test says so; the real worker makes them. */
 import type { DataTlb } from '../../backend-wasm/data-tlb.js';
 import { BackgroundTranslator, type StoreOpened, type TranslationService } from '../background.js';
-import type { WorkerReply } from '../translation-worker.js';
+import type { WorkerReply } from '../translation-messages.js';
 import type { TranslationRequest } from '../translator.js';
 
 /** One worker for all tests of a file. */
