@@ -1,6 +1,6 @@
 /** Time from the command to the prompt: the default guest, and Linux beside other emulators. */
-import { readdirSync, readFileSync } from 'node:fs';
 import type { ChildProcess } from 'node:child_process';
+import { residentMebibytes } from '../resident-memory.js';
 import {
   absent,
   emulators,
@@ -58,26 +58,6 @@ export async function benchDefaultGuest(): Promise<string> {
   return `  ${median(times).toFixed(0)} ms\n`;
 }
 
-/** What `/proc` says of a process; undefined if it has ended. */
-function statusOf(pid: string): string | undefined {
-  try {
-    return readFileSync(`/proc/${pid}/status`, 'latin1');
-  } catch {
-    return undefined;
-  }
-}
-
-/** Of the process, and of those that it started. What they share counts for each. */
-function residentMebibytes(child: ChildProcess): number {
-  const own = String(child.pid);
-  const kibibytes = readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map((pid) => ({ pid, status: statusOf(pid) ?? '' }))
-    .filter(({ pid, status }) => pid === own || /^PPid:\s+(\d+)/m.exec(status)?.[1] === own)
-    .map(({ status }) => Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0));
-  return kibibytes.reduce((sum, one) => sum + one, 0) / 1024;
-}
-
 /** Resident memory of the processes a moment after Linux with 128 MiB has printed its prompt. */
 export async function benchMemory(guest: LinuxGuest): Promise<string> {
   if (process.platform !== 'linux') return '  (only on Linux)\n';
@@ -85,7 +65,7 @@ export async function benchMemory(guest: LinuxGuest): Promise<string> {
   const boot: Boot = { guest, mebibytes: LARGE_MEBIBYTES, marker: LINUX_MARKER, words: '' };
   const atMarker = async (child: ChildProcess): Promise<void> => {
     await new Promise((resolve) => setTimeout(resolve, SETTLED_MILLISECONDS));
-    resident = residentMebibytes(child);
+    resident = residentMebibytes(child.pid!);
   };
   await runToMarker(lguestBoot(boot), boot.marker, { atMarker });
   return `  ${resident.toFixed(0)} MiB\n`;
