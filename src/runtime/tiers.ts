@@ -15,7 +15,7 @@ export const BOOT_INSTRUCTIONS = 24_000_000;
  * A guest that takes more than this to boot gains by translations while it does: it starts the worker when others do. One
  * that takes less has booted before the first comes.
  */
-const LONGEST_BOOT = 100_000_000;
+const LONGEST_BOOT = 150_000_000;
 /**
  * Guest instructions after its boot before `auto` starts its worker, and before it asks it for anything. What runs beside a
  * boot delays it: V8 is still compiling the Host, if not the interpreter. By the second the worker has been loaded, or nearly.
