@@ -48,7 +48,7 @@ function send(message: ProcessMessage): void {
 /** Translates what the parent asks for until it ends. */
 export async function translateForParent(): Promise<void> {
   for (const signal of SIGNALS) process.on(signal, () => undefined);
-  // At once, whatever V8 is compiling: who reads what the parent wrote waits for the end of this process too.
+  // Whatever V8 is compiling: an exit might wait for it.
   process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
   leaveLoopsAlone();
   heedCompilationHints();

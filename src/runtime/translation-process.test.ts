@@ -1,5 +1,5 @@
 /** The process that translates for a worker, as built. */
-import { readdirSync, readFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { constants, getPriority, tmpdir } from 'node:os';
@@ -58,10 +58,13 @@ class Watched {
   unanswered: number[] | undefined;
   readonly process: TranslationProcess;
 
-  constructor(script = SCRIPT) {
+  constructor(script = SCRIPT, answered: (process: TranslationProcess) => void = () => undefined) {
     this.process = new TranslationProcess(script, {
       ready: () => this.note(() => (this.isReady = true)),
-      answer: (request, reply) => this.note(() => this.replies.set(request.id, reply)),
+      answer: (request, reply) => {
+        answered(this.process);
+        this.note(() => this.replies.set(request.id, reply));
+      },
       ended: (unanswered) => this.note(() => (this.unanswered = unanswered.map(({ id }) => id))),
     });
   }
@@ -82,6 +85,7 @@ class Watched {
 }
 
 function end(): void {
+  if (process.platform !== 'linux') return;
   for (const pid of childrenOf(process.pid)) process.kill(pid, 'SIGKILL');
 }
 
@@ -136,6 +140,27 @@ describe('one of this process', () => {
     expect([...watched.replies.values()].map(({ error }) => error?.message)).toEqual(
       message === undefined ? [] : [message, message],
     );
+  });
+
+  onLinux('when one request ended it nothing else that comes then is asked of it', async () => {
+    const asked: boolean[] = [];
+    const watched = new Watched(SCRIPT, (process) => asked.push(process.hasRoom));
+    await watched.until(() => watched.isReady);
+    const [pid] = childrenOf(process.pid);
+    process.kill(pid!, 'SIGSTOP');
+    watched.process.ask({ id: 1, request: REGION });
+    process.kill(pid!, 'SIGSEGV');
+    process.kill(pid!, 'SIGCONT');
+    await watched.reply(1);
+    expect(watched.unanswered).toEqual([]);
+    expect(asked).toEqual([false]);
+  });
+
+  onLinux('it has no terminal, nor anything else of this process', async () => {
+    const watched = new Watched();
+    await watched.until(() => watched.isReady);
+    const [pid] = childrenOf(process.pid);
+    for (const stream of [0, 1, 2]) expect(readlinkSync(`/proc/${pid}/fd/${stream}`)).toBe('/dev/null');
   });
 
   test('that it ends before it has loaded anything is told', async () => {

@@ -1,6 +1,6 @@
 /**
- * The process that translates, as the worker that started it has it. Where there can be none, or it ends before it has loaded what
- * it needs, the worker translates itself.
+ * The process that translates, as the worker that started it has it. Where there can be none, or when it has ended, the worker
+ * translates itself.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { fromMachineCode } from './machine-code.js';
@@ -10,10 +10,10 @@ import { LOOP_FLAGS } from './v8-flags.js';
 
 /** Options of Node: flags as in the process that it translates for, and one module compiled at a time. */
 export const PROCESS_OPTIONS: readonly string[] = [...LOOP_FLAGS, '--v8-pool-size=1'];
-/** With so many asked for it has the next one when it has answered; what is asked for last may wait for no more. */
+/** With so many asked for it has the next one at hand when it has answered. More would be served before what is newer. */
 const MOST_ASKED = 2;
 
-/** Who ends it by these means it; by any other end it may have come through what it was asked for. */
+/** Who ends it by these means it, or needs its memory; by any other end it may have come through what it was asked for. */
 const ENDED_BY_OTHERS: readonly unknown[] = ['SIGKILL', 'SIGTERM'] satisfies NodeJS.Signals[];
 
 /** Told of what becomes of it. */
@@ -37,7 +37,8 @@ export class TranslationProcess {
     private readonly events: ProcessEvents,
   ) {
     this.child = spawn(process.execPath, [...PROCESS_OPTIONS, script], {
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      // Not ours: Node would set a terminal, as it found it, and blocking writes for both, and who reads waited for its end.
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
       serialization: 'advanced',
     });
     this.child.on('message', (message) => this.receive(message as ProcessMessage));
@@ -50,16 +51,18 @@ export class TranslationProcess {
 
   /** Whether it can be asked for another translation. */
   get hasRoom(): boolean {
-    return this.isReady && this.asked.size < MOST_ASKED;
+    return this.isReady && !this.hasEnded && this.asked.size < MOST_ASKED;
   }
 
+  /** Throws if the request cannot be sent to anybody. */
   ask(request: WorkerRequest): void {
-    this.asked.set(request.id, request);
-    // If it cannot be sent it has ended, which is told in another way.
+    // If this process cannot be sent it, it has ended, which is told in another way.
     this.child.send(request, () => undefined);
+    this.asked.set(request.id, request);
   }
 
   private receive(message: ProcessMessage): void {
+    if (this.hasEnded) return;
     if (message === 'ready') {
       this.isReady = true;
       this.events.ready();
@@ -74,11 +77,22 @@ export class TranslationProcess {
   private end(how?: string): void {
     if (this.hasEnded) return;
     this.hasEnded = true;
-    if (how === undefined) return this.events.ended([...this.asked.values()]);
+    // It may only have failed to be what it is for.
+    this.child.kill('SIGKILL');
+    const asked = [...this.asked.values()];
+    this.asked.clear();
+    // First of all: nobody asks this one for anything while the others are told.
+    this.events.ended(how === undefined ? asked : []);
+    if (how === undefined) return;
     const error = errorFacts(new Error(`the process that translates has ended: ${how}`));
-    for (const [id, request] of this.asked)
-      this.events.answer(request, { id, translation: undefined, module: undefined, spent: 0, error });
-    this.events.ended([]);
+    for (const request of asked)
+      this.events.answer(request, {
+        id: request.id,
+        translation: undefined,
+        module: undefined,
+        spent: 0,
+        error,
+      });
   }
 }
 

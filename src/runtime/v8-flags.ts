@@ -20,7 +20,7 @@ const V8_THREADS = 4;
 const SCRIPT_BUDGET_FLAG = IS_OLD ? '--interrupt-budget' : '--invocation-count-for-turbofan';
 const SCRIPT_BUDGET = IS_OLD ? 66 * 1024 : 3000;
 const LATE_SCRIPT_BUDGET = 4 * SCRIPT_BUDGET;
-/** No function of JavaScript executes so much. */
+/** Hardly a function of JavaScript executes so much in the time for which it is set. */
 const ENDLESS_SCRIPT_BUDGET = 1000 * SCRIPT_BUDGET;
 /** V8's own figure; so many threads there are not. */
 const MOST_COMPILATION_TASKS = 128;
