@@ -87,11 +87,6 @@ export class OpenStores {
     return undefined;
   }
 
-  /** Whether there is a translation with a number: see `get`. */
-  has(number: number): boolean {
-    return this.find(number) !== undefined;
-  }
-
   /** The translation with a number, compiled; undefined if its store was read again since, or is not open any more. */
   get(number: number): KeptMade | undefined {
     const stored = this.find(number);

@@ -31,13 +31,24 @@ export class TranslationReuse {
     sizeCalculation: ({ translation }) => translation.wasm.length,
   });
 
+  /** Requests are asked about as they come, and again when something has been made of them. */
+  private readonly keys = new WeakMap<TranslationRequest, string>();
+
+  private keyOf(request: TranslationRequest): string {
+    const known = this.keys.get(request);
+    if (known !== undefined) return known;
+    const key = contentKey(request);
+    this.keys.set(request, key);
+    return key;
+  }
+
   /** What was made from such a request; undefined if nothing was. */
   find(request: TranslationRequest): Made | undefined {
-    return this.made.get(contentKey(request));
+    return this.made.get(this.keyOf(request));
   }
 
   /** Keeps what was made from a request. */
   add(request: TranslationRequest, made: Made): void {
-    this.made.set(contentKey(request), made);
+    this.made.set(this.keyOf(request), made);
   }
 }

@@ -83,9 +83,9 @@ export class TranslationThread {
     const spent = (): number => hostMilliseconds() - from;
     try {
       const stored = request.stored === undefined ? undefined : this.stores.get(request.stored);
-      if (stored === undefined && !this.hasRoomFor(message)) return false;
       const made = stored ?? this.known.find(request);
       if (made) this.tell({ id, ...made, spent: spent(), reused: true });
+      else if (!this.hasRoomFor(message)) return false;
       else if (this.isForProcess(message)) this.process!.ask(message);
       else this.tell({ id, ...this.translated(request, this.translator!), spent: spent() });
     } catch (error) {
